@@ -1,0 +1,27 @@
+module concordat.dev/integration
+
+go 1.26.0
+
+require concordat.dev/protocol v0.0.0
+
+replace concordat.dev/protocol => ../protocol
+
+require concordat.dev/sql v0.0.0
+
+replace concordat.dev/sql => ../sql
+
+require concordat.dev/policies v0.0.0
+
+replace concordat.dev/policies => ../policies
+
+require concordat.dev/worker v0.0.0
+
+replace concordat.dev/worker => ../worker
+
+require concordat.dev/coordinator v0.0.0
+
+replace concordat.dev/coordinator => ../coordinator
+
+require concordat.dev/ui v0.0.0
+
+replace concordat.dev/ui => ../ui

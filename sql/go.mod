@@ -1,0 +1,3 @@
+module concordat.dev/sql
+
+go 1.26.0
