@@ -1,0 +1,149 @@
+# Concordat's house. `make demo` and `make test` are all that a fresh clone needs; `make help` lists the rest.
+#
+# Every module is built, vetted and tested with GOWORK=off, alone, as a reader who takes just that folder would build it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export GOWORK := off
+
+# Tools that are not dependencies of the program, each at one exact version, installed under .tools.
+GOLANGCI_LINT      := v2.15.0
+GOVULNCHECK        := v1.9.0
+PROTOC_GEN_GO      := v1.36.11
+PROTOC_GEN_CONNECT := v1.21.1
+
+TOOLS   := $(CURDIR)/.tools
+MODULES := protocol sql policies worker ui coordinator integration
+# -trimpath and -buildvcs=false keep a binary, and so its measurement, the same wherever and whenever it is built.
+BUILD   := go build -trimpath -buildvcs=false
+TAGS    := -tags duckdb_arrow
+# No test of ours may hang; the longest one is a journey through a real mesh.
+TIMEOUT ?= 12m
+FUZZTIME ?= 20s
+
+## build: the four binaries, in bin/
+.PHONY: build
+build: compiler
+	@mkdir -p bin
+	@echo "build  bin/concordat"
+	@cd ui && CGO_ENABLED=0 $(BUILD) -o ../bin/concordat ./cmd/concordat
+	@echo "build  bin/concordat-coordinator"
+	@cd coordinator && CGO_ENABLED=0 $(BUILD) -o ../bin/concordat-coordinator ./cmd/concordat-coordinator
+	@echo "build  bin/concordat-worker"
+	@cd worker && CGO_ENABLED=1 $(BUILD) $(TAGS) -o ../bin/concordat-worker ./cmd/concordat-worker
+	@echo "build  bin/marblerun-coordinator"
+	@cd tools/marblerun && $(BUILD) -o ../../bin/marblerun-coordinator github.com/edgelesssys/marblerun/cmd/coordinator
+
+## demo: a mesh on this machine, three organisations, one study; Ctrl-C ends it, ONCE=1 ends it after the study
+.PHONY: demo
+demo: build
+	@exec bin/concordat demo $(if $(filter 1 yes true,$(ONCE)),--once)
+
+## test: every module built alone, vetted and tested
+.PHONY: test
+test: build
+	@for m in $(MODULES); do \
+	  echo "test   $$m"; \
+	  (cd $$m && go build $(TAGS) ./... && go vet $(TAGS) ./... && go test $(TAGS) -timeout $(TIMEOUT) ./...); \
+	done
+
+## bench: lines "figure NAME VALUE UNIT"
+.PHONY: bench
+bench: build
+	@cd integration && go run $(TAGS) ./cmd/bench
+
+## soak: queries without end, processes killed and restarted meanwhile
+.PHONY: soak
+soak: build
+	@cd integration && go test $(TAGS),soak -run '^TestSoak' -count 1 -v -timeout 6h ./...
+
+## fuzz: every fuzz test for FUZZTIME (20s)
+.PHONY: fuzz
+fuzz: compiler
+	@for m in $(MODULES); do \
+	  (cd $$m; grep -rl --include='*_test.go' '^func Fuzz' . | sort | while read -r file; do \
+	    sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file" | while read -r name; do \
+	      echo "fuzz   $$m $$(dirname $$file) $$name"; \
+	      go test $(TAGS) -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)" </dev/null; \
+	    done; done); \
+	done
+
+## lint: golangci-lint and govulncheck over all modules, formatting, freshness of generated code
+.PHONY: lint
+lint: compiler fresh $(TOOLS)/$(GOLANGCI_LINT)/golangci-lint $(TOOLS)/$(GOVULNCHECK)/govulncheck
+	@unformatted=$$(git ls-files '*.go' | grep -v /gen/ | xargs -r gofmt -l); \
+	  [ -z "$$unformatted" ] || { echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; }
+	@for m in $(MODULES); do \
+	  echo "lint   $$m"; \
+	  (cd $$m && $(TOOLS)/$(GOLANGCI_LINT)/golangci-lint run --config $(CURDIR)/.golangci.yml --build-tags duckdb_arrow ./...); \
+	done
+	@for m in $(MODULES); do \
+	  echo "vulnerabilities   $$m"; \
+	  (cd $$m && $(TOOLS)/$(GOVULNCHECK)/govulncheck $(TAGS) ./...); \
+	done
+
+## generate: the code of protocol/gen from protocol/proto
+.PHONY: generate
+generate: generators
+	@$(call protoc,protocol/gen)
+
+# fresh fails when the committed code is not what the definitions give.
+.PHONY: fresh
+fresh: generators
+	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; \
+	  $(call protoc,$$out); \
+	  diff -r "$$out" protocol/gen || { echo "protocol/gen is stale: run 'make generate' and commit the result"; exit 1; }
+
+# protoc FOLDER writes the generated code below it.
+define protoc
+protoc -I protocol/proto \
+	  --plugin=protoc-gen-go=$(TOOLS)/$(PROTOC_GEN_GO)/protoc-gen-go --go_out=$(1) --go_opt=module=concordat.dev/protocol/gen \
+	  --plugin=protoc-gen-connect-go=$(TOOLS)/$(PROTOC_GEN_CONNECT)/protoc-gen-connect-go \
+	  --connect-go_out=$(1) --connect-go_opt=module=concordat.dev/protocol/gen \
+	  $$(cd protocol/proto && find . -name '*.proto' | sed 's|^\./||' | sort)
+endef
+
+.PHONY: generators
+generators: $(TOOLS)/$(PROTOC_GEN_GO)/protoc-gen-go $(TOOLS)/$(PROTOC_GEN_CONNECT)/protoc-gen-connect-go
+	@command -v protoc >/dev/null || { $(call debian,protobuf-compiler,protoc); }
+
+# compiler: DuckDB is linked as C++, so the worker needs a C compiler with the C++ library.
+.PHONY: compiler
+compiler:
+	@command -v go >/dev/null || { echo "Go 1.26 or newer is missing: see https://go.dev/dl"; exit 1; }
+	@command -v $${CC:-cc} >/dev/null && command -v $${CXX:-c++} >/dev/null || { $(call debian,build-essential,a C and C++ compiler); }
+
+# debian PACKAGE WHAT installs a Debian package that is missing, or says what to do where that is not possible.
+define debian
+echo "$(2) is missing: installing the Debian package $(1)"; \
+	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; \
+	  else echo "cannot install it here (no apt-get, or not root): install $(2), on Debian with 'sudo apt-get install $(1)'"; exit 1; fi
+endef
+
+# tool PACKAGE VERSION
+define tool
+	@echo "install $(1)@$(2)"
+	@mkdir -p $(TOOLS)/$(2) && cd $(TOOLS) && GOBIN=$(TOOLS)/$(2) GOFLAGS= go install $(1)@$(2)
+endef
+
+$(TOOLS)/$(GOLANGCI_LINT)/golangci-lint:
+	$(call tool,github.com/golangci/golangci-lint/v2/cmd/golangci-lint,$(GOLANGCI_LINT))
+$(TOOLS)/$(GOVULNCHECK)/govulncheck:
+	$(call tool,golang.org/x/vuln/cmd/govulncheck,$(GOVULNCHECK))
+$(TOOLS)/$(PROTOC_GEN_GO)/protoc-gen-go:
+	$(call tool,google.golang.org/protobuf/cmd/protoc-gen-go,$(PROTOC_GEN_GO))
+$(TOOLS)/$(PROTOC_GEN_CONNECT)/protoc-gen-connect-go:
+	$(call tool,connectrpc.com/connect/cmd/protoc-gen-connect-go,$(PROTOC_GEN_CONNECT))
+
+## clean: binaries and installed tools (state under .concordat stays)
+.PHONY: clean
+clean:
+	rm -rf bin .tools
+
+## help: this list
+.PHONY: help
+help:
+	@sed -n 's/^## //p' Makefile | sed 's/^\([a-z]*\): /\1\t/' | expand -t 12
