@@ -1,0 +1,126 @@
+// Package server wires one coordinator process: configuration, marble identity, raft, object store, the calls of people and of
+// workers. It decides nothing.
+//
+// Invariant: nothing is served before the process holds its marble identity and has caught up with its own log.
+//
+// Sees: metadata
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+)
+
+// Config is all that a coordinator is told. It is read strictly: an unknown or repeated key is an error with line and column.
+// What MarbleRun injects (its address, the marble's type and UUID file, the DNS names of its certificate) comes from the EDG_* environment.
+//
+//	node: c1
+//	data_dir: /var/lib/concordat/c1
+//	object_store: file:///var/lib/concordat/objects
+//	mode: simulation
+//	listen: {raft: "127.0.0.1:7101", mesh: "127.0.0.1:7201", api: "127.0.0.1:7301"}
+//	voters:
+//	  - {name: c1, raft: "127.0.0.1:7101"}
+//	  - {name: c2, raft: "127.0.0.1:7102"}
+//	  - {name: c3, raft: "127.0.0.1:7103"}
+//	founders: ["ed25519:…"]
+//	mesh: {marblerun_manifest: "sha256:…", coordinator: "sha256:…"}
+type Config struct {
+	// Node is this process's name among the voters. It is for people; nodes prove themselves by their key.
+	Node string `yaml:"node"`
+	// DataDir holds the node key (sealed), the log and the snapshots (encrypted). It belongs to this process alone.
+	DataDir string `yaml:"data_dir"`
+	// ObjectStore is a gocloud.dev URL (file:///dir, s3://…, azblob://…) that all coordinators and workers share.
+	ObjectStore string `yaml:"object_store"`
+	// Mode is what the mesh runs on: "simulation" protects nothing from the host, "sgx" is hardware.
+	Mode   string `yaml:"mode"`
+	Listen Listen `yaml:"listen"`
+	// Voters are the coordinators that replicate the state, the same list and order everywhere. The first one starts the cluster.
+	Voters []Voter `yaml:"voters"`
+	// Founders are the keys that may propose a manifest where none is active yet ("ed25519:…").
+	Founders []string `yaml:"founders"`
+	// Mesh is what the running mesh is; manifests that pin another one are refused.
+	Mesh Mesh `yaml:"mesh"`
+	// Time is the source of the state machine's time: "host", the only one without witnesses, or empty for the same.
+	Time string `yaml:"time,omitempty"`
+	// LogLevel is debug, info (default), warn or error.
+	LogLevel string `yaml:"log_level,omitempty"`
+}
+
+// Listen are the addresses host:port that a coordinator serves on.
+type Listen struct {
+	Raft string `yaml:"raft"` // coordinators, mutual TLS
+	Mesh string `yaml:"mesh"` // workers' announcements, mutual TLS
+	API  string `yaml:"api"`  // people, TLS; also /healthz and /readyz
+}
+
+// Voter is one coordinator of the cluster. Key, its node key ("ed25519:…"), is learnt over mutual TLS at the first start when empty.
+type Voter struct {
+	Name string `yaml:"name"`
+	Raft string `yaml:"raft"`
+	Key  string `yaml:"key,omitempty"`
+}
+
+// Mesh are the digests that a manifest pins, apart from the root certificate, which the marble identity carries.
+type Mesh struct {
+	MarbleRunManifest string `yaml:"marblerun_manifest"` // sha256:… of the MarbleRun manifest as it was set
+	Coordinator       string `yaml:"coordinator"`        // measurement of MarbleRun's coordinator
+}
+
+// Load reads and checks the configuration in a file.
+func Load(path string) (Config, error) {
+	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return Config{}, fmt.Errorf("server: read configuration: %w", err)
+	}
+	var c Config
+	dec := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict(), yaml.DisallowUnknownField())
+	if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return Config{}, fmt.Errorf("server: configuration %s: %w", path, err)
+	}
+	if err := c.check(); err != nil {
+		return Config{}, fmt.Errorf("server: configuration %s: %w", path, err)
+	}
+	return c, nil
+}
+
+func (c Config) check() error {
+	var errs []error
+	need := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	need(c.Node != "", "node: name this process, as in voters")
+	need(c.DataDir != "", "data_dir: name a directory that belongs to this process alone")
+	need(c.ObjectStore != "", "object_store: give a URL such as file:///var/lib/concordat/objects")
+	need(c.Mode == "simulation" || c.Mode == "sgx", "mode: %q is neither simulation nor sgx", c.Mode)
+	need(c.Time == "" || c.Time == "host", "time: %q is not a known source; use host", c.Time)
+	for _, l := range []struct{ name, address string }{
+		{"listen.raft", c.Listen.Raft}, {"listen.mesh", c.Listen.Mesh}, {"listen.api", c.Listen.API},
+	} {
+		_, _, err := net.SplitHostPort(l.address)
+		need(err == nil, "%s: %q is not host:port", l.name, l.address)
+	}
+	self := false
+	seen := map[string]bool{}
+	for i, v := range c.Voters {
+		_, _, err := net.SplitHostPort(v.Raft)
+		need(err == nil, "voters[%d].raft: %q is not host:port", i, v.Raft)
+		need(v.Name != "" && !seen[v.Name], "voters[%d].name: %q is empty or not the only one", i, v.Name)
+		seen[v.Name] = true
+		self = self || v.Name == c.Node
+	}
+	need(self, "voters: none is named %q, this node", c.Node)
+	for i, f := range c.Founders {
+		need(strings.HasPrefix(f, "ed25519:"), "founders[%d]: %q is not an ed25519: key", i, f)
+	}
+	return errors.Join(errs...)
+}
