@@ -1,0 +1,143 @@
+// Package token turns identifiers into tokens: HMAC-SHA256 of the normalised identifier under a key of the
+// collaboration and namespace, cut to 128 bits.
+//
+// Invariant: two identifiers have the same token exactly when their normalised forms are the same bytes, within one
+// collaboration and namespace; without the worker root nobody can tell which identifier a token stands for.
+//
+// Sees: plaintext rows
+package token
+
+import (
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+
+	"concordat.dev/protocol/document"
+)
+
+// Size is the length of a token in bytes.
+const Size = 16
+
+// MaxIdentifier is the longest identifier in bytes that gets a token; a longer one counts as malformed.
+const MaxIdentifier = 1024
+
+// label separates token keys from all other keys of the worker root.
+const label = "concordat/v1/token"
+
+// ErrRoot says that the worker root is too short to derive keys from.
+var ErrRoot = errors.New("worker root has fewer than 32 bytes")
+
+// Token stands for one privacy unit of a namespace.
+type Token [Size]byte
+
+// ID is the first 64 bits of the token, big endian: the unit's number in the engine.
+func (t Token) ID() int64 { return int64(binary.BigEndian.Uint64(t[:8])) } //nolint:gosec // all 64 bits are wanted, the sign too
+
+// Tokenizer makes the tokens of one namespace of one collaboration. It isn't safe for concurrent use: Clone it.
+type Tokenizer struct {
+	key       []byte
+	normalize Normalizer
+	buf       []byte
+	sum       [sha256.Size]byte
+	hash      hash.Hash
+	restore   encoding.BinaryUnmarshaler
+	inner     []byte // state of the hash after the padded key, so that a token costs no key schedule
+	outer     []byte
+}
+
+// New derives the key of a namespace from the worker root (at least 32 bytes) by HKDF-SHA256 and reads the namespace's normalisation.
+func New(root []byte, collaboration, namespace string, rules document.Namespace) (*Tokenizer, error) {
+	if len(root) < 32 {
+		return nil, ErrRoot
+	}
+	normalize, err := NewNormalizer(rules)
+	if err != nil {
+		return nil, fmt.Errorf("namespace %q: %w", namespace, err)
+	}
+	key, err := hkdf.Key(sha256.New, root, nil, info(collaboration, namespace), sha256.Size)
+	if err != nil {
+		return nil, fmt.Errorf("derive the token key of namespace %q: %w", namespace, err)
+	}
+	return build(key, normalize)
+}
+
+// info binds a key to collaboration and namespace; the lengths keep ("ab", "c") apart from ("a", "bc").
+func info(collaboration, namespace string) string {
+	b := binary.BigEndian.AppendUint32([]byte(label), uint32(len(collaboration))) //nolint:gosec // names are short
+	b = append(b, collaboration...)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(namespace))) //nolint:gosec // names are short
+	return string(append(b, namespace...))
+}
+
+func build(key []byte, normalize Normalizer) (*Tokenizer, error) {
+	t := &Tokenizer{key: key, normalize: normalize, hash: sha256.New()}
+	var ok bool
+	if t.restore, ok = t.hash.(encoding.BinaryUnmarshaler); !ok {
+		return nil, errors.New("sha256 can't restore its state")
+	}
+	var err error
+	if t.inner, err = padded(key, 0x36); err != nil {
+		return nil, err
+	}
+	if t.outer, err = padded(key, 0x5c); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// padded is the state of SHA-256 after one block of key xor pad (RFC 2104).
+func padded(key []byte, pad byte) ([]byte, error) {
+	var block [sha256.BlockSize]byte
+	copy(block[:], key)
+	for i := range block {
+		block[i] ^= pad
+	}
+	h := sha256.New()
+	h.Write(block[:])
+	return h.(encoding.BinaryMarshaler).MarshalBinary()
+}
+
+// Clone gives a tokenizer with the same key for another goroutine.
+func (t *Tokenizer) Clone() *Tokenizer {
+	c, err := build(t.key, t.normalize)
+	if err != nil { // the same build succeeded before
+		panic(err)
+	}
+	return c
+}
+
+// Token gives the token of an identifier; ok is false when it is empty, too long or malformed after normalisation.
+func (t *Tokenizer) Token(identifier []byte) (tok Token, ok bool) {
+	if len(identifier) == 0 || len(identifier) > MaxIdentifier {
+		return tok, false
+	}
+	if t.buf, ok = t.normalize(t.buf[:0], identifier); !ok || len(t.buf) == 0 {
+		return tok, false
+	}
+	t.mac(t.inner, t.buf)
+	t.mac(t.outer, t.sum[:])
+	return Token(t.sum[:Size]), true
+}
+
+func (t *Tokenizer) mac(state, message []byte) {
+	if err := t.restore.UnmarshalBinary(state); err != nil { // the state was marshalled by this process
+		panic(err)
+	}
+	t.hash.Write(message)
+	t.hash.Sum(t.sum[:0])
+}
+
+// Rank orders the rows of one unit by a keyed hash: ordinal is the row's number among the rows of the unit. Ingest keeps the lowest ranks
+// of a unit that has too many rows, so that nobody outside can tell or steer which.
+func (t *Tokenizer) Rank(unit Token, ordinal uint32) uint64 {
+	m := hmac.New(sha256.New, t.key)
+	m.Write([]byte("concordat/v1/row\x00"))
+	m.Write(unit[:])
+	m.Write(binary.BigEndian.AppendUint32(nil, ordinal))
+	return binary.BigEndian.Uint64(m.Sum(nil))
+}

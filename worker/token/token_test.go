@@ -1,0 +1,152 @@
+package token
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"os"
+	"testing"
+
+	"concordat.dev/protocol/document"
+)
+
+func read[T any](t *testing.T, path string) []T {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []T
+	if err := json.Unmarshal(b, &cases); err != nil {
+		t.Fatal(err)
+	}
+	return cases
+}
+
+func TestNormalizeVectors(t *testing.T) {
+	type vector struct {
+		Normalize, Prehashed, Input string
+		Output                      *string
+	}
+	for _, c := range read[vector](t, "testdata/normalize.json") {
+		normalize, err := NewNormalizer(document.Namespace{Normalize: c.Normalize, Prehashed: c.Prehashed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, ok := normalize([]byte("kept"), []byte(c.Input))
+		if string(got[:4]) != "kept" {
+			t.Errorf("%s%s %q: overwrote dst", c.Normalize, c.Prehashed, c.Input)
+		}
+		got = got[4:]
+		switch ok = ok && len(got) > 0; {
+		case ok != (c.Output != nil):
+			t.Errorf("%s%s %q: accepted %v as %q", c.Normalize, c.Prehashed, c.Input, ok, got)
+		case ok && string(got) != *c.Output:
+			t.Errorf("%s%s %q: got %q, want %q", c.Normalize, c.Prehashed, c.Input, got, *c.Output)
+		}
+	}
+}
+
+func TestTokenVectors(t *testing.T) {
+	type vector struct{ Root, Collaboration, Namespace, Normalize, Input, Token string }
+	for _, c := range read[vector](t, "testdata/token.json") {
+		root, _ := hex.DecodeString(c.Root)
+		tokenizer, err := New(root, c.Collaboration, c.Namespace, document.Namespace{Normalize: c.Normalize})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // the second use restores the state of the first
+			tok, ok := tokenizer.Token([]byte(c.Input))
+			if !ok || hex.EncodeToString(tok[:]) != c.Token {
+				t.Errorf("%+v: got %x", c, tok)
+			}
+		}
+		tok, _ := tokenizer.Clone().Token([]byte(c.Input))
+		if hex.EncodeToString(tok[:]) != c.Token {
+			t.Errorf("%+v: clone got %x", c, tok)
+		}
+	}
+}
+
+// The fast path is plain HMAC, for inputs on both sides of each block boundary.
+func TestTokenIsHMAC(t *testing.T) {
+	tokenizer, err := New(bytes.Repeat([]byte{7}, 32), "c", "n", document.Namespace{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n <= 200; n++ {
+		id := bytes.Repeat([]byte{'x'}, n)
+		m := hmac.New(sha256.New, tokenizer.key)
+		m.Write(id)
+		tok, ok := tokenizer.Token(id)
+		if !ok || !bytes.Equal(tok[:], m.Sum(nil)[:Size]) {
+			t.Fatalf("length %d: %x", n, tok)
+		}
+	}
+}
+
+func TestTokenSeparation(t *testing.T) {
+	root := bytes.Repeat([]byte{7}, 32)
+	seen := map[Token]string{}
+	for _, name := range [][2]string{{"ab", "c"}, {"a", "bc"}, {"abc", ""}, {"", "abc"}, {"c", "ab"}} {
+		tokenizer, err := New(root, name[0], name[1], document.Namespace{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tok, _ := tokenizer.Token([]byte("7"))
+		if other, ok := seen[tok]; ok {
+			t.Errorf("%q has the token of %s", name, other)
+		}
+		seen[tok] = name[0] + "/" + name[1]
+	}
+}
+
+func TestTokenRefuses(t *testing.T) {
+	if _, err := New(make([]byte, 31), "c", "n", document.Namespace{}); !errors.Is(err, ErrRoot) {
+		t.Errorf("short root: %v", err)
+	}
+	for _, rules := range []document.Namespace{{Normalize: "soundex"}, {Prehashed: "md5"}} {
+		if _, err := New(make([]byte, 32), "c", "n", rules); !errors.Is(err, ErrNormalize) {
+			t.Errorf("%+v: %v", rules, err)
+		}
+	}
+	tokenizer, _ := New(make([]byte, 32), "c", "n", document.Namespace{Normalize: "trim"})
+	for _, id := range []string{"", "  ", "\xff", string(make([]byte, MaxIdentifier+1))} {
+		if _, ok := tokenizer.Token([]byte(id)); ok {
+			t.Errorf("%.10q has a token", id)
+		}
+	}
+}
+
+func TestRankDependsOnAll(t *testing.T) {
+	a, _ := New(bytes.Repeat([]byte{1}, 32), "c", "n", document.Namespace{})
+	b, _ := New(bytes.Repeat([]byte{2}, 32), "c", "n", document.Namespace{})
+	base := a.Rank(Token{1}, 1)
+	if base != a.Rank(Token{1}, 1) || base == a.Rank(Token{1}, 2) || base == a.Rank(Token{2}, 1) || base == b.Rank(Token{1}, 1) {
+		t.Error("rank isn't a keyed hash of unit and row")
+	}
+}
+
+func BenchmarkToken(b *testing.B) {
+	for name, c := range map[string]struct{ id, normalize, prehashed string }{
+		"number": {"1234567", "trim", ""},
+		"email":  {"Person0012345@mail.example", "email", ""},
+		"phone":  {"+49 30 901820", "phone_e164", ""},
+		"hex":    {"b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9", "", "sha256_hex"},
+	} {
+		b.Run(name, func(b *testing.B) {
+			t, err := New(make([]byte, 32), "c", "n", document.Namespace{Normalize: c.normalize, Prehashed: c.prehashed})
+			if err != nil {
+				b.Fatal(err)
+			}
+			id := []byte(c.id)
+			b.ReportAllocs()
+			for b.Loop() {
+				t.Token(id)
+			}
+		})
+	}
+}
