@@ -1,0 +1,102 @@
+package budget
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"concordat.dev/policies/mechanism"
+)
+
+// Amount is what one query costs one account, or what an account has left.
+type Amount struct {
+	Rho     mechanism.Rho `json:"rho,omitempty"`
+	Queries int64         `json:"queries,omitempty"`
+}
+
+// Account is what was spent of one owner's namespace. Spending is kept by the hour, so that limits with any period, also one that
+// a later policy brings, see all that was spent before.
+type Account struct {
+	Spent Amount `json:"spent"`
+	Hours []Hour `json:"hours,omitempty"` // ascending, none empty
+}
+
+// Hour is what was spent in one hour since 1970, UTC.
+type Hour struct {
+	Hour  int64  `json:"hour"`
+	Spent Amount `json:"spent"`
+}
+
+// Charge spends amount at now. It does not look at limits.
+func (a *Account) Charge(amount Amount, now time.Time) {
+	a.Spent = a.Spent.plus(amount)
+	a.add(Hour{Hour: hourOf(now), Spent: amount})
+}
+
+func (a *Account) add(h Hour) {
+	i, found := slices.BinarySearchFunc(a.Hours, h.Hour, func(have Hour, want int64) int { return int(have.Hour - want) })
+	if found {
+		a.Hours[i].Spent = a.Hours[i].Spent.plus(h.Spent)
+		return
+	}
+	a.Hours = slices.Insert(a.Hours, i, h)
+}
+
+// merge takes over all that other has spent.
+func (a *Account) merge(other *Account) {
+	a.Spent = a.Spent.plus(other.Spent)
+	for _, h := range other.Hours {
+		a.add(h)
+	}
+}
+
+// Within is what was spent in the window of length period that ends at now. An hour that the window touches counts whole.
+func (a *Account) Within(period time.Duration, now time.Time) Amount {
+	var sum Amount
+	since := now.Add(-period).Unix()
+	for _, h := range slices.Backward(a.Hours) {
+		if (h.Hour+1)*3600 <= since {
+			break
+		}
+		sum = sum.plus(h.Spent)
+	}
+	return sum
+}
+
+// Remaining is what every limit still allows at now; math.MaxInt64 where no limit speaks of it.
+func (a *Account) Remaining(limits []Limit, now time.Time) Amount {
+	left := Amount{Rho: math.MaxInt64, Queries: math.MaxInt64}
+	for _, l := range limits {
+		spent := a.Within(l.Period, now)
+		if l.Mechanism == mechanism.DifferentialPrivacy {
+			left.Rho = max(0, min(left.Rho, l.Rho-spent.Rho, l.Lifetime-a.Spent.Rho))
+		}
+		if l.Queries > 0 {
+			left.Queries = max(0, min(left.Queries, l.Queries-spent.Queries))
+		}
+	}
+	return left
+}
+
+// Allows says whether the amount fits into what remains.
+func (left Amount) Allows(price Amount) bool {
+	return price.Rho <= left.Rho && price.Queries <= left.Queries
+}
+
+// More is how many further queries of this price fit into what remains: "about N more such queries".
+func (left Amount) More(price Amount) int64 {
+	n := int64(math.MaxInt64)
+	if price.Rho > 0 {
+		n = min(n, int64(left.Rho/price.Rho))
+	}
+	if price.Queries > 0 {
+		n = min(n, left.Queries/price.Queries)
+	}
+	return n
+}
+
+func (left Amount) plus(b Amount) Amount {
+	return Amount{Rho: left.Rho + b.Rho, Queries: left.Queries + b.Queries}
+}
+
+func hourOf(t time.Time) int64 { return t.Unix() / 3600 }

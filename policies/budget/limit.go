@@ -1,0 +1,87 @@
+package budget
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"concordat.dev/policies/mechanism"
+	"concordat.dev/protocol/document"
+)
+
+// Limit is what the policy of one dataset allows to be spent from the account of its owner and namespace. Several limits on one
+// account hold all at once, so that the smallest applies (PRIVACY.md R5).
+type Limit struct {
+	Dataset   string
+	Mechanism mechanism.Kind
+	Rho       mechanism.Rho // in any window of Period; differential privacy
+	Lifetime  mechanism.Rho // for good; differential privacy
+	Delta     float64
+	Queries   int64 // in any window of Period; threshold
+	Period    time.Duration
+}
+
+// Defaults of PRIVACY.md section 6 (quota) where a policy says nothing. A private policy without a budget has none to spend.
+const (
+	DefaultQueries = 200
+	day            = 24 * time.Hour
+)
+
+// LimitOf reads the limit of one policy. A policy that protects nobody has none: ok is false.
+func LimitOf(p *document.Policy) (limit Limit, ok bool, err error) {
+	if p.Unit.None {
+		return Limit{}, false, nil
+	}
+	limit = Limit{Dataset: p.Dataset, Mechanism: mechanism.DifferentialPrivacy, Period: day}
+	if p.Release != nil && p.Release.Mechanism == string(mechanism.Threshold) {
+		limit.Mechanism = mechanism.Threshold
+		limit.Queries = DefaultQueries
+	}
+	b := p.Budget
+	if b == nil {
+		return limit, true, nil
+	}
+	if b.Period != "" {
+		if limit.Period, err = ParsePeriod(b.Period); err != nil {
+			return Limit{}, false, fmt.Errorf("budget of %s: %w", p.Dataset, err)
+		}
+	}
+	limit.Delta = b.Delta
+	limit.Rho, limit.Lifetime = floor(b.Rho), floor(b.LifetimeRho)
+	if b.LifetimeRho == 0 {
+		limit.Lifetime = math.MaxInt64
+	}
+	if b.Queries > 0 {
+		limit.Queries = b.Queries
+	}
+	return limit, true, nil
+}
+
+// ParsePeriod reads a whole number of days or hours: "30d", "12h".
+func ParsePeriod(s string) (time.Duration, error) {
+	unit := time.Hour
+	digits := s
+	if s != "" {
+		digits = s[:len(s)-1]
+		if s[len(s)-1] == 'd' {
+			unit = day
+		} else if s[len(s)-1] != 'h' {
+			digits = ""
+		}
+	}
+	n, err := strconv.ParseInt(digits, 10, 32)
+	if err != nil || n < 1 || n > math.MaxInt64/int64(unit) {
+		return 0, fmt.Errorf("period %.20q: want a whole number of days or hours, such as 30d or 12h", s)
+	}
+	return time.Duration(n) * unit, nil
+}
+
+// floor rounds down to 1e-9, so that a budget is never overstated.
+func floor(x float64) mechanism.Rho {
+	r := mechanism.FromFloat(x)
+	if r.Float() > x {
+		r--
+	}
+	return r
+}
