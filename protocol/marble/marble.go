@@ -13,29 +13,23 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/asn1"
 	"errors"
 	"fmt"
 	"time"
 
 	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/endorse"
 )
 
 // The two marble types of a mesh.
 const (
-	Coordinator = "coordinator"
-	Worker      = "worker"
+	Coordinator = endorse.Coordinator
+	Worker      = endorse.Worker
 )
 
-// Why a peer, or a chain from elsewhere, was refused.
-var (
-	ErrChain = errors.New("certificate does not chain to the root of this mesh")
-	ErrType  = errors.New("certificate is of another marble type")
-)
-
-// typeExtension is where MarbleRun writes the marble type into a leaf: the raw bytes, not wrapped in ASN.1
-// (MarbleRun v1.6.0, coordinator/oid and coordinator/core/marbleapi.go).
-var typeExtension = asn1.ObjectIdentifier{1, 3, 9903, 2, 1}
+// ErrChain says that a peer's certificate does not lead to the pinned root, is not valid now, or not for this side of TLS. A peer of
+// another marble type gets endorse.ErrType.
+var ErrChain = errors.New("certificate does not chain to the root of this mesh")
 
 // Identity is what MarbleRun gave an activated marble.
 type Identity struct {
@@ -75,17 +69,8 @@ func (id *Identity) Derive(label string, size int) ([]byte, error) {
 	return k, nil
 }
 
-// TypeOf is the marble type that a certificate carries, empty if none.
-func TypeOf(leaf *x509.Certificate) string {
-	for _, e := range leaf.Extensions {
-		if e.Id.Equal(typeExtension) {
-			return string(e.Value)
-		}
-	}
-	return ""
-}
-
 // Verify checks that chain, leaf first, ends in root, is valid at now for usage, and that the leaf is of the wanted marble type.
+// (endorse.VerifyChain asks less: a signature outlives the certificate's time.)
 func Verify(chain []*x509.Certificate, root *x509.Certificate, wantType string, usage x509.ExtKeyUsage, now time.Time) error {
 	if len(chain) == 0 {
 		return fmt.Errorf("marble: %w: no certificate", ErrChain)
@@ -101,8 +86,8 @@ func Verify(chain []*x509.Certificate, root *x509.Certificate, wantType string, 
 	if err != nil {
 		return fmt.Errorf("marble: %w (%s): %w", ErrChain, canon.Sum(root.Raw), err)
 	}
-	if got := TypeOf(chain[0]); got != wantType {
-		return fmt.Errorf("marble: %w: is %q, must be %q", ErrType, got, wantType)
+	if err := endorse.CheckType(chain[0], wantType); err != nil {
+		return fmt.Errorf("marble: %w", err)
 	}
 	return nil
 }

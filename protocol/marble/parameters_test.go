@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"concordat.dev/protocol/endorse"
 )
 
 // answer is what MarbleRun v1.6.0 answers a worker, and the roots that its client API tells.
@@ -29,7 +31,7 @@ func newAnswer(t *testing.T) answer {
 	intermediate := newTestCA(t, "mesh", root, meshKey, rootKey)
 	marbleRoot := newTestCA(t, "mesh", nil, meshKey, meshKey)
 	leaf := newTestCertificate(t, &x509.Certificate{
-		ExtraExtensions: []pkix.Extension{{Id: typeExtension, Value: []byte(Worker)}},
+		ExtraExtensions: []pkix.Extension{{Id: endorse.TypeOID, Value: []byte(Worker)}},
 		ExtKeyUsage:     []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}, marbleRoot, leafKey, meshKey)
 	key, err := x509.MarshalPKCS8PrivateKey(leafKey)
