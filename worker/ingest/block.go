@@ -1,0 +1,192 @@
+package ingest
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"concordat.dev/worker/token"
+)
+
+// block is what one stretch of text became. Rows in it count from 1 within the stretch.
+type block struct {
+	columns []column // nil in the unit's place
+	tokens  tokens
+	sources []int32 // row of the text that each row came from
+	read    int64
+	counts  []ColumnReport
+	dropped Dropped
+	errors  []RowError
+	kinds   map[string]int64
+}
+
+// batch gives the rows as Arrow; the block is spent.
+func (b *block) batch(s *shape) arrow.RecordBatch {
+	arrays := make([]arrow.Array, len(b.columns))
+	for i, c := range b.columns {
+		if c == nil {
+			arrays[i] = b.tokens.finish()
+		} else {
+			arrays[i] = c.finish()
+		}
+		defer arrays[i].Release()
+	}
+	return array.NewRecordBatch(s.schema, arrays, int64(len(b.sources)))
+}
+
+// keep drops the rows that are false.
+func (b *block) keep(rows []bool) {
+	for _, c := range b.columns {
+		if c != nil {
+			c.keep(rows)
+		}
+	}
+	b.sources = compact(b.sources, rows)
+	if b.tokens != nil {
+		b.tokens = compact(b.tokens, rows)
+	}
+}
+
+func (b *block) fail(e RowError) {
+	b.kinds[e.Kind]++
+	if len(b.errors) < shownErrors {
+		b.errors = append(b.errors, e)
+	}
+}
+
+// parser turns stretches of text into blocks; one a goroutine.
+type parser struct {
+	shape     *shape
+	layout    *layout
+	tokenizer *token.Tokenizer
+	show      bool
+	room      int // rows to expect
+	reader    recordReader
+	notes     []note
+	canonical []byte
+}
+
+// note is what happened to a field and counts only if its row stays.
+type note struct {
+	column int
+	what   outcome
+}
+
+func (p *parser) parse(text []byte) *block {
+	b := &block{columns: make([]column, len(p.shape.names)), counts: make([]ColumnReport, len(p.shape.names)), kinds: map[string]int64{}, sources: make([]int32, 0, p.room)}
+	for i := range b.columns {
+		if i == p.shape.unit {
+			b.tokens = make(tokens, 0, p.room)
+			continue
+		}
+		b.columns[i] = newColumn(p.shape.types[i], p.shape.checks[i], p.room)
+	}
+	r := &p.reader
+	r.text, r.pos, r.delimiter = text, 0, p.layout.delimiter
+	for r.more() {
+		b.read++
+		if problem := r.next(); problem != "" {
+			b.dropped.Bad++
+			b.fail(RowError{Row: b.read, Kind: "quote", Cause: problem})
+			continue
+		}
+		if len(r.fields) != len(p.layout.targets) {
+			b.dropped.Bad++
+			b.fail(RowError{Row: b.read, Kind: "fields", Cause: "it has " + strconv.Itoa(len(r.fields)) + " fields, the header " + strconv.Itoa(len(p.layout.targets))})
+			continue
+		}
+		p.row(b)
+	}
+	p.room = max(p.room, len(b.sources)+len(b.sources)/8)
+	return b
+}
+
+// row takes the record that was read into the block, wholly or not at all.
+func (p *parser) row(b *block) {
+	var tok token.Token
+	if p.shape.unit >= 0 {
+		field := p.reader.field(p.layout.unit)
+		if len(field) == 0 {
+			b.dropped.NoUnit++
+			return
+		}
+		var ok bool
+		if tok, ok = p.token(field); !ok {
+			b.dropped.MalformedUnit++
+			return
+		}
+	}
+	p.notes = p.notes[:0]
+	for i, target := range p.layout.targets {
+		if target < 0 || target == p.shape.unit {
+			continue
+		}
+		c := b.columns[target]
+		switch o := c.add(p.reader.field(i)); o {
+		case fine:
+		case unfit:
+			b.dropped.Bad++
+			b.fail(RowError{Row: b.read, Column: p.shape.names[target], Kind: "type", Cause: c.cause(), Value: p.quote(p.reader.field(i))})
+			for _, c := range b.columns {
+				if c != nil {
+					c.truncate(len(b.sources))
+				}
+			}
+			return
+		default:
+			p.notes = append(p.notes, note{target, o})
+		}
+	}
+	for _, n := range p.notes {
+		b.counts[n.column].count(n.what)
+	}
+	if p.shape.unit >= 0 {
+		b.tokens = append(b.tokens, tok)
+	}
+	b.sources = append(b.sources, int32(b.read)) //nolint:gosec // a block has fewer rows than bytes
+}
+
+// token makes the token of an identifier, whose number or uuid is brought to its one spelling first.
+func (p *parser) token(field []byte) (token.Token, bool) {
+	switch p.shape.types[p.shape.unit] {
+	case "integer", "bigint":
+		v, ok := integer(strip(field))
+		if !ok {
+			return token.Token{}, false
+		}
+		field = strconv.AppendInt(p.canonical[:0], v, 10)
+		p.canonical = field
+	case "uuid":
+		var ok bool
+		if field, ok = uuid(p.canonical[:0], strip(field)); !ok {
+			return token.Token{}, false
+		}
+		p.canonical = field
+	}
+	return p.tokenizer.Token(field)
+}
+
+func (p *parser) quote(field []byte) string {
+	if !p.show {
+		return ""
+	}
+	if len(field) > 64 {
+		return strconv.Quote(strings.ToValidUTF8(string(field[:64]), "")) + "…"
+	}
+	return strconv.Quote(string(field))
+}
+
+func (r *ColumnReport) count(o outcome) {
+	switch o {
+	case null:
+		r.Nulls++
+	case outOfDomain:
+		r.OutOfDomain++
+	case notFinite:
+		r.NotFinite++
+	case outOfBounds:
+		r.OutOfBounds++
+	}
+}

@@ -1,0 +1,117 @@
+package ingest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// layout maps the fields of a record to columns: targets[i] is the column of field i, -1 for one that is left out.
+type layout struct {
+	delimiter byte
+	targets   []int
+	unit      int      // field of the identifier
+	ignored   []string // columns of the file that aren't read, in the file's order
+}
+
+// delimiters that are tried, in this order, until the header holds every column of the policy.
+const delimiters = ",;\t|"
+
+// readHeader reads the first record of text and finds the policy's columns in it, exactly or else without regard to ASCII case.
+func readHeader(text []byte, s *shape) (*layout, int, error) {
+	var first error
+	for i := range len(delimiters) {
+		r := recordReader{text: append(make([]byte, 0, len(text)+padding), text...), delimiter: delimiters[i]}
+		if problem := r.next(); problem != "" {
+			if first == nil {
+				first = fmt.Errorf("%w: the header: %s", ErrFormat, problem)
+			}
+			continue
+		}
+		names := make([]string, len(r.fields))
+		for k := range r.fields {
+			names[k] = strings.TrimSpace(string(r.field(k)))
+		}
+		l, err := match(names, s)
+		if err == nil {
+			l.delimiter = delimiters[i]
+			return l, r.pos, nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return nil, 0, first
+}
+
+func match(names []string, s *shape) (*layout, error) {
+	l := &layout{targets: slices.Repeat([]int{-1}, len(names))}
+	taken := make([]string, len(s.names))
+	// Exact names come first, so that a file may hold both "ID" and "id".
+	for _, same := range []func(a, b string) bool{func(a, b string) bool { return a == b }, equalFold} {
+		exact := slices.Clone(taken)
+		for i, name := range names {
+			target := slices.IndexFunc(s.names, func(wanted string) bool { return same(wanted, name) })
+			if l.targets[i] >= 0 || target < 0 || exact[target] != "" {
+				continue
+			}
+			if taken[target] != "" {
+				return nil, fmt.Errorf("%w: the header names column %q twice (%q and %q)", ErrFormat, s.names[target], taken[target], name)
+			}
+			l.targets[i], taken[target] = target, name
+			if target == s.unit {
+				l.unit = i
+			}
+		}
+	}
+	var missing []string
+	for i, name := range taken {
+		if name == "" {
+			missing = append(missing, s.names[i])
+		}
+	}
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("%w: the header lacks %s; it has %s", ErrFormat, strings.Join(missing, ", "), strings.Join(clip(names), ", "))
+	}
+	for i, target := range l.targets {
+		if target < 0 {
+			l.ignored = append(l.ignored, names[i])
+		}
+	}
+	return l, nil
+}
+
+// equalFold compares ASCII letters without case, all else by bytes, as SQL names do.
+func equalFold(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if lowerASCII(a[i]) != lowerASCII(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lowerASCII(b byte) byte {
+	if 'A' <= b && b <= 'Z' {
+		return b + 'a' - 'A'
+	}
+	return b
+}
+
+// clip keeps an error about a file that isn't CSV at all readable.
+func clip(names []string) []string {
+	out := make([]string, 0, len(names))
+	for i, name := range names {
+		if i == 50 {
+			return append(out, "…")
+		}
+		if len(name) > 64 {
+			name = strings.ToValidUTF8(name[:64], "") + "…"
+		}
+		out = append(out, fmt.Sprintf("%q", name))
+	}
+	return out
+}

@@ -1,0 +1,90 @@
+// Package ingest turns an owner's file into validated record batches in which identifiers are tokens.
+//
+// Invariant: what reaches a Sink has the types of the policy, holds no raw identifier and no hidden column, no value
+// outside a declared domain, and no more rows of one unit than the policy's cap; a rejected file reaches nobody.
+//
+// Sees: plaintext rows
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"concordat.dev/protocol/document"
+	"concordat.dev/worker/token"
+)
+
+var (
+	// ErrRejected says that the file has more bad rows than the owner tolerates; the report names them.
+	ErrRejected = errors.New("file rejected")
+	// ErrFormat says that the file as a whole can't be read as what the policy describes.
+	ErrFormat = errors.New("file can't be read")
+)
+
+// DefaultMaxRows is the cap on rows of one unit where the policy names none (PRIVACY.md R9).
+const DefaultMaxRows = 1000
+
+// Options say how a file is read.
+type Options struct {
+	Policy     document.Policy
+	Tokenizer  *token.Tokenizer // of the policy's namespace; nil for unit: none
+	Tolerance  int64            // bad rows that may be left out; with more the file is rejected
+	Parallel   int              // parsers at once; default GOMAXPROCS
+	MaxBytes   int64            // most bytes of text after decompression; 0 is no limit
+	ShowValues bool             // quote offending values in errors: only where nobody but the owner reads the report
+}
+
+// Source opens the file from its start. It is opened a second time when a unit has more rows than the cap.
+type Source func(ctx context.Context) (io.ReadCloser, error)
+
+// Path reads a file of this machine.
+func Path(path string) Source {
+	return func(context.Context) (io.ReadCloser, error) { return os.Open(path) } //nolint:gosec // the caller's own file
+}
+
+// Sink takes the batches in the order of the file. Reset drops all it was given: the same rows come again, without the
+// excess of units above the cap. A batch is the sink's to release.
+type Sink interface {
+	Write(batch arrow.RecordBatch) error
+	Reset() error
+}
+
+// File reads a CSV file (gzip is detected) into the sink. When the error is ErrRejected the report says why; the sink has
+// then received part of the rows or none, and its owner discards them.
+func File(ctx context.Context, options Options, open Source, sink Sink) (Report, error) {
+	shape, err := newShape(options.Policy)
+	if err != nil {
+		return Report{}, err
+	}
+	if shape.unit >= 0 && options.Tokenizer == nil {
+		return Report{}, fmt.Errorf("dataset %s: a tokenizer of namespace %q is needed", options.Policy.Dataset, options.Policy.Unit.Namespace)
+	}
+	if options.Parallel <= 0 {
+		options.Parallel = runtime.GOMAXPROCS(0)
+	}
+	first := newPass(options, shape, sink)
+	if err := first.run(ctx, open); err != nil {
+		return first.report, err
+	}
+	if !first.overflow {
+		return first.finish(nil)
+	}
+	if first.rejected() {
+		return first.finish(nil)
+	}
+	if err := sink.Reset(); err != nil {
+		return first.report, fmt.Errorf("start over after a unit with more than %d rows: %w", first.limit, err)
+	}
+	second := newPass(options, shape, sink)
+	second.excess = first.units.excess(first.limit, options.Tokenizer)
+	if err := second.run(ctx, open); err != nil {
+		return second.report, err
+	}
+	return second.finish(first.units)
+}

@@ -1,0 +1,268 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"sync"
+
+	"concordat.dev/worker/token"
+)
+
+// pass is one reading of the file: stretches are parsed in parallel and taken in order.
+type pass struct {
+	options  Options
+	shape    *shape
+	sink     Sink
+	limit    int64 // rows of one unit that stay
+	units    *units
+	excess   map[token.Token]*chosen // second pass: units above the limit
+	overflow bool                    // first pass: a unit is above the limit
+	report   Report
+}
+
+// job is a stretch of text on its way; done brings its block.
+type job struct {
+	text []byte
+	done chan *block
+	err  error
+}
+
+func newPass(options Options, s *shape, sink Sink) *pass {
+	p := &pass{options: options, shape: s, sink: sink, limit: options.Policy.MaxRows, units: newUnits()}
+	if p.limit <= 0 {
+		p.limit = DefaultMaxRows
+	}
+	p.report = Report{Dataset: options.Policy.Dataset, Columns: []ColumnReport{}, Ignored: []string{}, Errors: []RowError{}, ErrorCounts: map[string]int64{}}
+	for i, name := range s.names {
+		p.report.Columns = append(p.report.Columns, ColumnReport{Name: name, Type: s.types[i]})
+	}
+	return p
+}
+
+func (p *pass) run(ctx context.Context, open Source) error {
+	file, err := open(ctx)
+	if err != nil {
+		return fmt.Errorf("open the file of %s: %w", p.options.Policy.Dataset, err)
+	}
+	defer file.Close() //nolint:errcheck // only read
+	text, err := plain(file, p.options.MaxBytes)
+	if err != nil {
+		return err
+	}
+	cut := &cutter{r: text}
+	buf, err := cut.next(newBuffer())
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: it is empty; the first line has to name the columns", ErrFormat)
+	} else if err != nil {
+		return fmt.Errorf("%w: the header: %w", ErrFormat, err)
+	}
+	layout, n, err := readHeader(buf, p.shape)
+	if err != nil {
+		return err
+	}
+	p.report.Ignored = append(p.report.Ignored, layout.ignored...)
+
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	jobs, order := make(chan *job, p.options.Parallel), make(chan *job, p.options.Parallel)
+	free := make(chan []byte, 4*p.options.Parallel)
+	running.Go(func() { feed(ctx, cut, padded(buf[n:]), free, jobs, order) })
+	for range p.options.Parallel {
+		worker := &parser{shape: p.shape, layout: layout, show: p.options.ShowValues, room: 64}
+		if p.options.Tokenizer != nil {
+			worker.tokenizer = p.options.Tokenizer.Clone()
+		}
+		running.Go(func() {
+			for j := range jobs {
+				j.done <- worker.parse(j.text)
+			}
+		})
+	}
+	return p.take(ctx, order, free)
+}
+
+func newBuffer() []byte { return make([]byte, 0, stretchBytes+1+padding) }
+
+// padded gives text that the scan may read beyond.
+func padded(text []byte) []byte { return append(make([]byte, 0, len(text)+padding), text...) }
+
+// feed sends the stretches to the parsers and, in order, to take. An error travels as the last job.
+func feed(ctx context.Context, cut *cutter, first []byte, free <-chan []byte, jobs, order chan<- *job) {
+	defer close(jobs)
+	defer close(order)
+	for text, err := first, error(nil); ; {
+		j := &job{text: text, done: make(chan *block, 1), err: err}
+		select {
+		case order <- j:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+		select {
+		case jobs <- j:
+		case <-ctx.Done():
+			return
+		}
+		var buf []byte
+		select {
+		case buf = <-free:
+		default:
+			buf = newBuffer()
+		}
+		if text, err = cut.next(buf); errors.Is(err, io.EOF) {
+			return
+		}
+	}
+}
+
+// take judges the blocks against one another, in the order of the file, and hands them on.
+func (p *pass) take(ctx context.Context, order <-chan *job, free chan<- []byte) error {
+	for {
+		var j *job
+		var more bool
+		select {
+		case j, more = <-order:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if !more {
+			return ctx.Err()
+		}
+		if errors.Is(j.err, errLongRecord) {
+			return fmt.Errorf("%w: row %d: %w", ErrFormat, p.report.Read+1, j.err)
+		} else if j.err != nil {
+			return j.err
+		}
+		var b *block
+		select {
+		case b = <-j.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if cap(j.text) == stretchBytes+1+padding {
+			select {
+			case free <- j.text:
+			default:
+			}
+		}
+		if err := p.block(b); err != nil {
+			return err
+		}
+	}
+}
+
+func (p *pass) block(b *block) error {
+	if p.report.Read+b.read >= math.MaxUint32 {
+		return fmt.Errorf("%w: more than %d rows; split the dataset", ErrFormat, uint32(math.MaxUint32))
+	}
+	if b.tokens != nil {
+		p.judge(b)
+	}
+	p.count(b)
+	if p.rejected() || p.overflow || len(b.sources) == 0 {
+		return nil
+	}
+	return p.sink.Write(b.batch(p.shape))
+}
+
+// judge drops the rows that other rows rule out: duplicates of a unique dataset, and what a unit has above the limit.
+func (p *pass) judge(b *block) {
+	var keep []bool
+	drop := func(i int) {
+		if keep == nil {
+			keep = slices.Repeat([]bool{true}, len(b.tokens))
+		}
+		keep[i] = false
+	}
+	for i := range b.tokens {
+		if p.excess != nil {
+			if c := p.excess[b.tokens[i]]; c != nil && !c.next() {
+				p.report.Dropped.Excess++
+				drop(i)
+			}
+			continue
+		}
+		seen := p.units.at(b.tokens[i])
+		if !p.options.Policy.Unit.Unique {
+			*seen++
+			p.overflow = p.overflow || int64(*seen) > p.limit
+			continue
+		}
+		if *seen == 0 {
+			*seen = uint32(p.report.Read) + uint32(b.sources[i]) //nolint:gosec // block checked it
+			continue
+		}
+		p.report.Duplicates++
+		b.dropped.Bad++
+		b.kinds["duplicate"]++
+		if p.report.Duplicates <= shownErrors {
+			b.errors = append(b.errors, RowError{Row: int64(b.sources[i]), Column: p.options.Policy.Unit.Column, Kind: "duplicate",
+				Cause: fmt.Sprintf("the same unit as row %d, and the policy says unique: true", *seen)})
+		}
+		drop(i)
+	}
+	if keep != nil {
+		b.keep(keep)
+	}
+}
+
+func (p *pass) count(b *block) {
+	r := &p.report
+	slices.SortStableFunc(b.errors, func(x, y RowError) int { return int(x.Row - y.Row) })
+	for _, e := range b.errors {
+		if len(r.Errors) < shownErrors {
+			e.Row += r.Read
+			r.Errors = append(r.Errors, e)
+		}
+	}
+	for kind, n := range b.kinds {
+		r.ErrorCounts[kind] += n
+	}
+	for i := range b.counts {
+		r.Columns[i].Nulls += b.counts[i].Nulls
+		r.Columns[i].OutOfDomain += b.counts[i].OutOfDomain
+		r.Columns[i].NotFinite += b.counts[i].NotFinite
+		r.Columns[i].OutOfBounds += b.counts[i].OutOfBounds
+	}
+	r.Dropped.NoUnit += b.dropped.NoUnit
+	r.Dropped.MalformedUnit += b.dropped.MalformedUnit
+	r.Dropped.Bad += b.dropped.Bad
+	r.Read += b.read
+	r.Rows += int64(len(b.sources))
+}
+
+func (p *pass) rejected() bool { return p.report.Dropped.Bad > p.options.Tolerance }
+
+// finish completes the report; units are those of the first pass, where there were two.
+func (p *pass) finish(units *units) (Report, error) {
+	r := &p.report
+	if units == nil {
+		units = p.units
+	}
+	if p.shape.unit >= 0 {
+		r.Units = int64(units.n)
+		limit := p.limit
+		if p.options.Policy.Unit.Unique {
+			limit = 1 // the numbers are rows then, not counts
+		}
+		r.RowsPerUnit = quantiles(units.histogram(limit))
+		r.Dropped.ExcessUnits = int64(len(p.excess))
+	}
+	if p.rejected() {
+		cause := "unknown"
+		if len(r.Errors) > 0 {
+			cause = r.Errors[0].String()
+		}
+		return *r, fmt.Errorf("%w: dataset %s: %d bad rows, %d tolerated; the first: %s", ErrRejected, r.Dataset, r.Dropped.Bad, p.options.Tolerance, cause)
+	}
+	r.Accepted = true
+	return *r, nil
+}

@@ -1,0 +1,100 @@
+package ingest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// shownErrors is how many errors are spelled out; the rest is counted.
+const shownErrors = 20
+
+// Report is what the owner, and nobody else, is told about an ingest.
+type Report struct {
+	Dataset     string           `json:"dataset"`
+	Accepted    bool             `json:"accepted"`
+	Read        int64            `json:"read"`  // rows in the file, without the header
+	Rows        int64            `json:"rows"`  // rows that stay
+	Units       int64            `json:"units"` // different units among them
+	Columns     []ColumnReport   `json:"columns"`
+	Ignored     []string         `json:"ignored"` // columns of the file that weren't read: hidden, or not in the policy
+	Dropped     Dropped          `json:"dropped"`
+	Duplicates  int64            `json:"duplicates"` // rows of a unique dataset whose unit came before
+	RowsPerUnit *RowsPerUnit     `json:"rows_per_unit,omitempty"`
+	Errors      []RowError       `json:"errors"` // the first 20 by row
+	ErrorCounts map[string]int64 `json:"error_counts"`
+}
+
+// ColumnReport counts what became of one column's values in the rows that were fit, before the cap on rows of a unit.
+type ColumnReport struct {
+	Name        string `json:"name"`
+	Type        string `json:"type"`
+	Nulls       int64  `json:"nulls"`         // missing in the file
+	OutOfDomain int64  `json:"out_of_domain"` // became NULL
+	NotFinite   int64  `json:"not_finite"`    // became NULL
+	OutOfBounds int64  `json:"out_of_bounds"` // kept, clamped by each query
+}
+
+// Dropped counts the rows that don't stay.
+type Dropped struct {
+	NoUnit        int64 `json:"no_unit"`        // the identifier is missing
+	MalformedUnit int64 `json:"malformed_unit"` // the identifier has no normal form
+	Excess        int64 `json:"excess"`         // beyond the cap of rows of one unit
+	ExcessUnits   int64 `json:"excess_units"`   // units that had such rows
+	Bad           int64 `json:"bad"`            // rows with errors, where some are tolerated
+}
+
+// RowsPerUnit tells how many rows the units have, after the cap.
+type RowsPerUnit struct {
+	P50  int64  `json:"p50"`
+	P90  int64  `json:"p90"`
+	P95  int64  `json:"p95"`
+	P99  int64  `json:"p99"`
+	Max  int64  `json:"max"`
+	Hint string `json:"hint"`
+}
+
+// RowError is one bad row. Row counts from 1, the header isn't counted.
+type RowError struct {
+	Row    int64  `json:"row"`
+	Column string `json:"column,omitempty"`
+	Kind   string `json:"kind"` // fields | quote | type | duplicate
+	Cause  string `json:"cause"`
+	Value  string `json:"value,omitempty"` // quoted, at most 64 bytes; empty unless Options.ShowValues
+}
+
+func (e RowError) String() string {
+	text := fmt.Sprintf("row %d", e.Row)
+	if e.Column != "" {
+		text += ", column " + e.Column
+	}
+	text += ": " + e.Cause
+	if e.Value != "" {
+		text += ": " + e.Value
+	}
+	return text
+}
+
+// quantiles reads them off a histogram of rows per unit.
+func quantiles(histogram map[int64]int64) *RowsPerUnit {
+	var units int64
+	for _, n := range histogram {
+		units += n
+	}
+	if units == 0 {
+		return nil
+	}
+	sizes := slices.Sorted(maps.Keys(histogram))
+	at := func(percent int64) int64 {
+		rank, seen := (units*percent+99)/100, int64(0)
+		for _, size := range sizes {
+			if seen += histogram[size]; seen >= rank {
+				return size
+			}
+		}
+		return sizes[len(sizes)-1]
+	}
+	r := &RowsPerUnit{P50: at(50), P90: at(90), P95: at(95), P99: at(99), Max: sizes[len(sizes)-1]}
+	r.Hint = fmt.Sprintf("rows_per_group: %d would count 95 %% of the units in full even if all their rows fell into one group; fewer give less noise", r.P95)
+	return r
+}
