@@ -1,0 +1,135 @@
+package raft
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	hraft "github.com/hashicorp/raft"
+)
+
+// ErrNoLeader says that the cluster could not be reached in time. The command may still have been, or yet be, applied.
+var ErrNoLeader = errors.New("no leader of the coordinators answered in time")
+
+// errElsewhere says that this node does not lead, or stopped leading while it worked.
+var errElsewhere = errors.New("not the leader")
+
+const retryEvery = 50 * time.Millisecond
+
+// Apply has a command committed and applied, and returns the machine's result. It tries again while leaders change, until the
+// context ends: the machine applies a command that comes twice once.
+func (n *Node) Apply(ctx context.Context, command []byte) ([]byte, error) {
+	var result []byte
+	err := n.atLeader(ctx, func(leader string) (err error) {
+		if leader == "" {
+			result, err = n.applyHere(ctx, command)
+		} else {
+			result, err = n.calls.do(ctx, leader, callApply, command)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("raft: apply: %w", err)
+	}
+	return result, nil
+}
+
+// Sync returns when the local machine holds everything that was acknowledged before the call.
+func (n *Node) Sync(ctx context.Context) error {
+	err := n.atLeader(ctx, func(leader string) error {
+		if leader == "" {
+			_, err := n.readIndex()
+			return err
+		}
+		b, err := n.calls.do(ctx, leader, callRead, nil)
+		if err != nil {
+			return err
+		}
+		if len(b) != 8 {
+			return fmt.Errorf("read index of %d bytes", len(b))
+		}
+		return n.machine.wait(ctx, binary.BigEndian.Uint64(b))
+	})
+	if err != nil {
+		return fmt.Errorf("raft: sync: %w", err)
+	}
+	return nil
+}
+
+// atLeader runs try with the leader's address, or "" when this node leads, until it works or the context ends.
+func (n *Node) atLeader(ctx context.Context, try func(leader string) error) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	last := errElsewhere
+	for {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w: %w", ErrNoLeader, ctx.Err(), last)
+		case <-n.layer.done:
+			return fmt.Errorf("%w: this node stops", ErrNoLeader)
+		case <-timer.C:
+		}
+		timer.Reset(retryEvery)
+		address, id := n.raft.LeaderWithID()
+		switch {
+		case id == "":
+			continue
+		case string(id) == n.ID():
+			address = ""
+		}
+		if last = try(string(address)); last == nil {
+			return nil
+		}
+	}
+}
+
+func (n *Node) applyHere(ctx context.Context, command []byte) ([]byte, error) {
+	if len(command) > maxCommand/2 {
+		panic(fmt.Sprintf("raft: command of %d bytes", len(command)))
+	}
+	f := n.raft.Apply(n.machine.seal(command), enqueueTimeout(ctx))
+	if err := f.Error(); err != nil {
+		return nil, fmt.Errorf("%w: %w", errElsewhere, err)
+	}
+	result, ok := f.Response().([]byte)
+	if !ok {
+		panic(fmt.Sprintf("raft: result of type %T", f.Response()))
+	}
+	return result, nil
+}
+
+// readIndex is the index of a command such that everything acknowledged before the call is at or below it, here applied already.
+func (n *Node) readIndex() (uint64, error) {
+	term := n.raft.CurrentTerm()
+	if n.barrier.Load() != term {
+		if err := n.raft.Barrier(n.cfg.Timeout).Error(); err != nil {
+			return 0, fmt.Errorf("%w: %w", errElsewhere, err)
+		}
+		n.barrier.Store(term)
+	}
+	index, _ := n.machine.at()
+	if err := n.raft.VerifyLeader().Error(); err != nil {
+		return 0, fmt.Errorf("%w: %w", errElsewhere, err)
+	}
+	if n.raft.CurrentTerm() != term { // led, lost and led again: somebody else may have acknowledged between
+		return 0, errElsewhere
+	}
+	return index, nil
+}
+
+func enqueueTimeout(ctx context.Context) time.Duration {
+	if end, ok := ctx.Deadline(); ok {
+		return max(time.Millisecond, time.Until(end))
+	}
+	return 10 * time.Second
+}
+
+// Compact takes a snapshot and lets go of the entries before it.
+func (n *Node) Compact() error {
+	if err := n.raft.Snapshot().Error(); err != nil && !errors.Is(err, hraft.ErrNothingNewToSnapshot) {
+		return fmt.Errorf("raft: compact: %w", err)
+	}
+	return nil
+}
