@@ -1,0 +1,263 @@
+// Package approval judges who agreed to a manifest: whether a proposal may be made, which participants have signed it, whether that
+// is all of them, and who stands behind a pause, a resumption or a revocation.
+//
+// Invariant: pure; a manifest is complete only when every participant of it and of the version before it, each with its
+// threshold of keys, signed exactly its bytes, for this ledger and version.
+//
+// Sees: metadata
+package approval
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/document"
+	"concordat.dev/protocol/dsse"
+	"concordat.dev/protocol/key"
+	"concordat.dev/protocol/statement"
+)
+
+// The reasons why a proposal or a signature does not count.
+var (
+	ErrVersion   = errors.New("not the next version of this collaboration")
+	ErrMesh      = errors.New("the manifest pins another mesh than the one that runs")
+	ErrSigner    = errors.New("not signed by a key that may do this")
+	ErrSubject   = errors.New("the statement is about something else")
+	ErrExpired   = errors.New("the manifest's last day has passed")
+	ErrThreshold = errors.New("fewer keys signed than the participant's threshold asks for")
+)
+
+// Mesh is the mesh that runs, as manifests pin it. Voters are the node keys of the coordinators.
+type Mesh = document.Mesh
+
+// Proposal is a manifest that somebody proposes, with what it is judged against.
+type Proposal struct {
+	Bundle   *document.Bundle
+	Digest   canon.Digest       // of the manifest's canonical JSON
+	Previous *document.Manifest // the newest version that was active, nil for the first
+	Mesh     Mesh               // that runs
+	Founders []string           // keys that may propose a first version
+	Now      time.Time
+}
+
+// Check judges the proposal and its envelope, and returns the key that proposed. All reasons are joined.
+func (p Proposal) Check(envelope dsse.Envelope) (key.Public, error) {
+	m := p.Bundle.Manifest
+	errs := []error{checkMesh(m.Mesh, p.Mesh)}
+	version, proposers := 1, p.Founders
+	if p.Previous != nil {
+		version, proposers = p.Previous.Version+1, keysOf(p.Previous)
+		if m.Collaboration != p.Previous.Collaboration {
+			errs = append(errs, fmt.Errorf("%w: collaboration %q, not %q", ErrSubject, m.Collaboration, p.Previous.Collaboration))
+		}
+	}
+	if m.Version != version {
+		errs = append(errs, fmt.Errorf("%w: it is version %d, the next one is %d", ErrVersion, m.Version, version))
+	}
+	if Expired(m, p.Now) {
+		errs = append(errs, fmt.Errorf("%w: %s", ErrExpired, m.Expires))
+	}
+	for _, part := range m.Participants {
+		if len(part.Keys) == 0 {
+			errs = append(errs, fmt.Errorf("%w: participant %s has no keys", ErrSigner, part.ID))
+		}
+	}
+	s, signers, err := verify(envelope, proposers)
+	if err != nil {
+		return key.Public{}, errors.Join(append(errs, err)...)
+	}
+	errs = append(errs, about(s, statement.Propose, m, p.Digest, p.Mesh.Ledger))
+	return signers[0], errors.Join(errs...)
+}
+
+func checkMesh(pinned *document.Mesh, runs Mesh) error {
+	if pinned == nil {
+		return fmt.Errorf("%w: it pins none; copy the pins from `concordat status`", ErrMesh)
+	}
+	var errs []error
+	for _, f := range []struct{ name, want, have string }{
+		{"mode", pinned.Mode, runs.Mode},
+		{"marblerun_manifest", pinned.MarbleRunManifest, runs.MarbleRunManifest},
+		{"root_certificate", pinned.RootCertificate, runs.RootCertificate},
+		{"coordinator", pinned.Coordinator, runs.Coordinator},
+		{"ledger", pinned.Ledger, runs.Ledger},
+	} {
+		if f.want != f.have {
+			errs = append(errs, fmt.Errorf("%w: mesh.%s is %s, it pins %s", ErrMesh, f.name, f.have, f.want))
+		}
+	}
+	if len(pinned.Voters) > 0 && !sameSet(pinned.Voters, runs.Voters) {
+		errs = append(errs, fmt.Errorf("%w: mesh.voters are %v, it pins %v", ErrMesh, runs.Voters, pinned.Voters))
+	}
+	return errors.Join(errs...)
+}
+
+// Approve checks an approval envelope for a manifest and returns the keys that signed it. Allowed are the keys of its participants
+// and of the version before.
+func Approve(envelope dsse.Envelope, m, previous *document.Manifest, digest canon.Digest) ([]key.Public, error) {
+	allowed := keysOf(m)
+	if previous != nil {
+		allowed = append(allowed, keysOf(previous)...)
+	}
+	s, signers, err := verify(envelope, allowed)
+	if err != nil {
+		return nil, err
+	}
+	return signers, about(s, statement.Approve, m, digest, m.Mesh.Ledger)
+}
+
+// Status says which participants have signed a manifest.
+type Status struct {
+	Signed  []string
+	Missing []string
+}
+
+// Complete says that nobody's signature is missing.
+func (s Status) Complete() bool { return len(s.Missing) == 0 }
+
+// StatusOf judges the keys that signed a manifest. A participant of both versions signs with its old threshold of old keys and its new
+// threshold of new keys, and with every key that it adds (rotation proves both); one that is new, or leaves, with its own.
+func StatusOf(m, previous *document.Manifest, signers []key.Public) Status {
+	signed := map[string]bool{}
+	for _, k := range signers {
+		signed[k.String()] = true
+	}
+	var s Status
+	for _, id := range participants(m, previous) {
+		if satisfied(id, m, previous, signed) {
+			s.Signed = append(s.Signed, id)
+		} else {
+			s.Missing = append(s.Missing, id)
+		}
+	}
+	return s
+}
+
+func participants(m, previous *document.Manifest) []string {
+	var ids []string
+	for _, doc := range []*document.Manifest{m, previous} {
+		if doc == nil {
+			continue
+		}
+		for _, p := range doc.Participants {
+			if !slices.Contains(ids, p.ID) {
+				ids = append(ids, p.ID)
+			}
+		}
+	}
+	return ids
+}
+
+func satisfied(id string, m, previous *document.Manifest, signed map[string]bool) bool {
+	now, here := m.Participant(id)
+	var before document.Participant
+	was := false
+	if previous != nil {
+		before, was = previous.Participant(id)
+	}
+	if here && !reached(now, signed) || was && !reached(before, signed) {
+		return false
+	}
+	if here && was {
+		for _, k := range now.Keys {
+			if !slices.Contains(before.Keys, k) && !signed[k] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func reached(p document.Participant, signed map[string]bool) bool {
+	n := 0
+	for i, k := range p.Keys {
+		if signed[k] && slices.Index(p.Keys, k) == i {
+			n++
+		}
+	}
+	return n >= max(1, p.Threshold)
+}
+
+// Expired says whether the manifest's last day has passed, in UTC. A date that can't be read has passed.
+func Expired(m *document.Manifest, now time.Time) bool {
+	last, err := time.Parse(time.DateOnly, m.Expires)
+	return err != nil || !now.Before(last.AddDate(0, 0, 1))
+}
+
+// Participant checks a statement about the manifest in force and returns it with the participant that stands behind it. Pause
+// takes one key, so that it is quick; everything else the participant's threshold.
+func Participant(envelope dsse.Envelope, m *document.Manifest, digest canon.Digest) (statement.Statement, string, error) {
+	s, signers, err := verify(envelope, keysOf(m))
+	if err != nil {
+		return statement.Statement{}, "", err
+	}
+	subject := digest
+	if s.Action == statement.Delete {
+		subject = s.Subject // a dataset, for the caller to look at
+	}
+	if err := about(s, s.Action, m, subject, m.Mesh.Ledger); err != nil {
+		return statement.Statement{}, "", err
+	}
+	signed := map[string]bool{}
+	for _, k := range signers {
+		signed[k.String()] = true
+	}
+	for _, p := range m.Participants {
+		if !slices.Contains(p.Keys, signers[0].String()) {
+			continue
+		}
+		if s.Action != statement.Pause && !reached(p, signed) {
+			return statement.Statement{}, "", fmt.Errorf("%w: %s of %s needs %d", ErrThreshold, s.Action, p.ID, p.Threshold)
+		}
+		return s, p.ID, nil
+	}
+	return statement.Statement{}, "", ErrSigner
+}
+
+func verify(envelope dsse.Envelope, allowed []string) (statement.Statement, []key.Public, error) {
+	keys := make([]key.Public, 0, len(allowed))
+	for _, text := range allowed {
+		k, err := key.ParsePublic(text)
+		if err != nil {
+			return statement.Statement{}, nil, fmt.Errorf("%w: %w", ErrSigner, err)
+		}
+		keys = append(keys, k)
+	}
+	s, signers, err := statement.Verify(envelope, keys)
+	if err != nil {
+		return statement.Statement{}, nil, fmt.Errorf("%w: %w", ErrSigner, err)
+	}
+	return s, signers, nil
+}
+
+func about(s statement.Statement, action statement.Action, m *document.Manifest, digest canon.Digest, ledger string) error {
+	switch {
+	case s.Action != action:
+		return fmt.Errorf("%w: it says %s, not %s", ErrSubject, s.Action, action)
+	case s.Ledger != ledger:
+		return fmt.Errorf("%w: ledger %s, not %s", ErrSubject, s.Ledger, ledger)
+	case s.Collaboration != m.Collaboration:
+		return fmt.Errorf("%w: collaboration %s, not %s", ErrSubject, s.Collaboration, m.Collaboration)
+	case s.Version != m.Version:
+		return fmt.Errorf("%w: version %d, not %d", ErrSubject, s.Version, m.Version)
+	case s.Subject != digest:
+		return fmt.Errorf("%w: digest %s, not %s", ErrSubject, s.Subject, digest)
+	}
+	return nil
+}
+
+func keysOf(m *document.Manifest) []string {
+	var keys []string
+	for _, p := range m.Participants {
+		keys = append(keys, p.Keys...)
+	}
+	return keys
+}
+
+func sameSet(a, b []string) bool {
+	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
+	return slices.Equal(slices.Compact(a), slices.Compact(b))
+}
