@@ -1,0 +1,166 @@
+package parse
+
+import (
+	"strings"
+
+	"concordat.dev/sql/ast"
+	"concordat.dev/sql/refusal"
+)
+
+func (d *decoder) function(o object, location int) ast.Expr {
+	name := strings.ToLower(o.text("function_name"))
+	if s := o.text("schema"); s != "" && s != "main" || o.text("catalog") != "" {
+		d.unsupported(d.src.call(location), "A function of a schema")
+		return nil
+	}
+	if interval := d.interval(o, name, location); interval != nil {
+		return interval
+	}
+	operator := o.truth("is_operator")
+	children := o.list("children")
+	args := d.exprs(children)
+	var span refusal.Span
+	if operator {
+		span, _ = d.src.token(location)
+	} else {
+		span = d.src.call(location)
+	}
+	for _, a := range args {
+		span = span.Cover(a.Place())
+	}
+	e := &ast.Call{Span: span, Name: name, Args: args, Operator: operator, Distinct: o.truth("distinct"), Filter: d.optional(o, "filter")}
+	if o.has("order_bys") {
+		d.unsupported(span, "ORDER BY inside an aggregate")
+	}
+	d.finish(o, span)
+	if len(args) != len(children) {
+		return nil
+	}
+	if name == "count_star" {
+		e.Name = "count"
+	}
+	return e
+}
+
+var intervals = map[string]string{
+	"to_years": "year", "to_quarters": "quarter", "to_months": "month", "to_weeks": "week", "to_days": "day",
+	"to_hours": "hour", "to_minutes": "minute", "to_seconds": "second",
+}
+
+// interval recognises the shape that the parser gives INTERVAL n UNIT, and no other: to_days(CAST(trunc(CAST(n AS DOUBLE)) AS INTEGER)).
+func (d *decoder) interval(o object, name string, location int) ast.Expr {
+	unit, ok := intervals[name]
+	if !ok {
+		return nil
+	}
+	list := o.list("children")
+	if len(list) != 1 {
+		return nil
+	}
+	inner := newObject(list[0])
+	for inner.text("class") == "CAST" || inner.text("class") == "FUNCTION" && inner.text("function_name") == "trunc" {
+		if inner.text("class") == "CAST" {
+			inner = inner.object("child")
+			continue
+		}
+		children := inner.list("children")
+		if len(children) != 1 {
+			return nil
+		}
+		inner = newObject(children[0])
+	}
+	if inner.text("class") != "CONSTANT" {
+		return nil
+	}
+	c, _ := d.expr(inner).(*ast.Const)
+	if c == nil {
+		return nil
+	}
+	count, ok := wholeNumber(c.Value)
+	if !ok || count > 1<<31 || count < -(1<<31) {
+		return nil
+	}
+	span := c.Span
+	if t, ok := d.src.token(location); ok {
+		span = span.Cover(t)
+	}
+	if i, ok := d.src.index(c.Span.Start); ok && i > 0 && d.src.word(i-1) == "interval" {
+		span.Start = d.src.tokens[i-1].start
+		if i+1 < len(d.src.tokens) && strings.HasPrefix(d.src.word(i+1), unit) {
+			span.End = d.src.tokens[i+1].end
+		}
+	}
+	return &ast.Interval{Span: span, Count: count, Unit: unit}
+}
+
+func wholeNumber(v any) (int64, bool) {
+	switch v := v.(type) {
+	case int64:
+		return v, true
+	case string:
+		var n int64
+		if v == "" || len(v) > 10 {
+			return 0, false
+		}
+		for i := 0; i < len(v); i++ {
+			if !digit(v[i]) {
+				return 0, false
+			}
+			n = n*10 + int64(v[i]-'0')
+		}
+		return n, true
+	}
+	return 0, false
+}
+
+// frames are the window frames of the language. The default with ORDER BY runs to the current row and its peers.
+func frame(start, end string, ordered bool) (string, bool) {
+	switch {
+	case start == "UNBOUNDED_PRECEDING" && (end == "CURRENT_ROW_RANGE" || !ordered && end == "UNBOUNDED_FOLLOWING"):
+		return "", true
+	case start == "UNBOUNDED_PRECEDING" && end == "CURRENT_ROW_ROWS":
+		return "rows between unbounded preceding and current row", true
+	case start == "UNBOUNDED_PRECEDING" && end == "UNBOUNDED_FOLLOWING":
+		return "rows between unbounded preceding and unbounded following", true
+	}
+	return "", false
+}
+
+func (d *decoder) window(o object, kind string, location int) ast.Expr {
+	span := d.src.call(location)
+	name := strings.ToLower(o.text("function_name"))
+	if name == "" || kind != "WINDOW_AGGREGATE" {
+		name = strings.ToLower(strings.TrimPrefix(kind, "WINDOW_"))
+	}
+	e := &ast.Window{Span: span, Name: name, Partition: d.exprs(o.list("partitions"))}
+	children := o.list("children")
+	e.Args = d.exprs(children)
+	for _, key := range []string{"offset_expr", "default_expr"} { // lag and lead
+		if o.has(key) {
+			if arg := d.expr(o.object(key)); arg != nil {
+				e.Args = append(e.Args, arg)
+			}
+		}
+	}
+	e.Order, _ = d.orders(o.list("orders"))
+	e.Filter = d.optional(o, "filter_expr")
+	var ok bool
+	e.Frame, ok = frame(o.text("start"), o.text("end"), len(e.Order) > 0)
+	if !ok || o.has("start_expr") || o.has("end_expr") {
+		d.unsupported(span, "This window frame", "Leave the frame out, or write ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW.")
+		o.any("start_expr")
+		o.any("end_expr")
+	}
+	if exclude := o.text("exclude_clause"); exclude != "" && exclude != "NO_OTHER" {
+		d.unsupported(span, "EXCLUDE in a window")
+	}
+	if name == "count_star" {
+		e.Name = "count"
+	}
+	o.text("schema")
+	d.finish(o, span)
+	if len(children) > len(e.Args) {
+		return nil
+	}
+	return e
+}
