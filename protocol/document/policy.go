@@ -29,9 +29,9 @@ type Unit struct {
 type Column struct {
 	Type   string      `yaml:"type" json:"type"`
 	Role   string      `yaml:"role" json:"role"`
-	Bounds *[2]float64 `yaml:"bounds,omitempty" json:"bounds,omitempty"` // measure: [lowest, highest]
-	Scale  float64     `yaml:"scale,omitempty" json:"scale,omitempty"`   // measure: step of the integers that are summed; 0: 1 for integers, else refused
-	Grain  string      `yaml:"grain,omitempty" json:"grain,omitempty"`   // measure: a number; time: hour, day, week, month, quarter, year
+	Bounds *[2]float64 `yaml:"bounds,omitempty" json:"bounds,omitempty"`             // measure: [lowest, highest]
+	Scale  float64     `yaml:"scale,omitempty" json:"scale,omitempty"`               // measure: step of the integers that are summed; 0: 1 for integers, else refused
+	Grain  string      `yaml:"grain,omitempty" json:"grain,omitempty" form:"number"` // measure: a number; time: hour, day, week, month, quarter, year
 	Domain *Domain     `yaml:"domain,omitempty" json:"domain,omitempty"`
 	Prefix int         `yaml:"prefix,omitempty" json:"prefix,omitempty"`
 }
