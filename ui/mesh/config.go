@@ -1,0 +1,65 @@
+package mesh
+
+// The configurations of coordinator and worker, as far as the supervisor fills them (their Config types say what each means). A
+// test of module integration reads what is written here with those types.
+
+type coordinatorConfig struct {
+	Node        string   `yaml:"node"`
+	DataDir     string   `yaml:"data_dir"`
+	ObjectStore string   `yaml:"object_store"`
+	Mode        string   `yaml:"mode"`
+	Listen      listen   `yaml:"listen"`
+	Voters      []voter  `yaml:"voters"`
+	Founders    []string `yaml:"founders"`
+	Mesh        pins     `yaml:"mesh"`
+}
+
+type listen struct {
+	Raft string `yaml:"raft"`
+	Mesh string `yaml:"mesh"`
+	API  string `yaml:"api"`
+}
+
+type voter struct {
+	Name string `yaml:"name"`
+	Raft string `yaml:"raft"`
+}
+
+type pins struct {
+	MarbleRunManifest string `yaml:"marblerun_manifest"`
+	Coordinator       string `yaml:"coordinator"`
+}
+
+func (m *Mesh) coordinatorConfig(s State, c CoordinatorAddress) coordinatorConfig {
+	cfg := coordinatorConfig{
+		Node: c.Name, DataDir: m.path(c.Name, "data"), ObjectStore: s.ObjectStore, Mode: s.Mode,
+		Listen:   listen{Raft: c.Raft, Mesh: c.Mesh, API: c.API},
+		Founders: s.Founders,
+		Mesh:     pins{MarbleRunManifest: string(s.MarbleRunManifest), Coordinator: string(s.Coordinator)},
+	}
+	for _, v := range s.Coordinators {
+		cfg.Voters = append(cfg.Voters, voter{Name: v.Name, Raft: v.Raft})
+	}
+	return cfg
+}
+
+type workerConfig struct {
+	Worker       string   `yaml:"worker"`
+	DataDir      string   `yaml:"data_dir"`
+	ObjectStore  string   `yaml:"object_store"`
+	Mode         string   `yaml:"mode"`
+	Listen       string   `yaml:"listen"`
+	Coordinators []string `yaml:"coordinators"`
+	Mesh         pins     `yaml:"mesh"`
+}
+
+func (m *Mesh) workerConfig(s State, w WorkerAddress) workerConfig {
+	cfg := workerConfig{
+		Worker: w.Name, DataDir: m.path(w.Name, "data"), ObjectStore: s.ObjectStore, Mode: s.Mode, Listen: w.Mesh,
+		Mesh: pins{MarbleRunManifest: string(s.MarbleRunManifest), Coordinator: string(s.Coordinator)},
+	}
+	for _, c := range s.Coordinators {
+		cfg.Coordinators = append(cfg.Coordinators, c.Mesh)
+	}
+	return cfg
+}
