@@ -30,7 +30,8 @@ var (
 )
 
 func (d *decoder) errorf(n ast.Node, format string, args ...any) error {
-	return &SyntaxError{File: d.file, Position: positionOf(n), Message: fmt.Sprintf(format, args...)}
+	message := strings.TrimPrefix(fmt.Sprintf(format, args...), ": ") // the document itself has no path
+	return &SyntaxError{File: d.file, Position: positionOf(n), Message: message}
 }
 
 func positionOf(n ast.Node) Position {

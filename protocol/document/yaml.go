@@ -1,9 +1,11 @@
 package document
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"reflect"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -107,6 +109,10 @@ func parse(file string, b []byte, v any) (Source, error) {
 	if len(b) > MaxSize {
 		return Source{}, fmt.Errorf("%s: %d bytes; a document has at most %d", file, len(b), MaxSize)
 	}
+	start := Position{Line: 1, Column: 1}
+	if !utf8.Valid(b) || bytes.HasPrefix(b, []byte("\ufeff")) {
+		return Source{}, &SyntaxError{File: file, Position: start, Message: "not plain UTF-8; save it as UTF-8 without a byte order mark"}
+	}
 	tree, err := parser.ParseBytes(b, 0)
 	if err != nil {
 		return Source{}, yamlError(file, err)
@@ -122,7 +128,7 @@ func parse(file string, b []byte, v any) (Source, error) {
 		body = doc.Body
 	}
 	if body == nil {
-		return Source{}, &SyntaxError{File: file, Position: Position{Line: 1, Column: 1}, Message: "the file is empty"}
+		return Source{}, &SyntaxError{File: file, Position: start, Message: "the file is empty"}
 	}
 	d := &decoder{file: file, positions: map[string]Position{}}
 	if err := d.plain(body, 0); err != nil {
