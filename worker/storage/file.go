@@ -1,0 +1,122 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/compress"
+	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+)
+
+// Key is the key of one file.
+type Key [32]byte
+
+// ErrSealed says that a sealed file can't be opened: it was changed, isn't the registered one, or the key is another's.
+var ErrSealed = errors.New("sealed file doesn't open")
+
+const (
+	// maxFile is the largest file that is written or read; it is held in memory, since what was hashed is what must be read.
+	maxFile = 256 << 20
+	// batchRows is how many rows a batch has when a file is read.
+	batchRows = 64 << 10
+)
+
+// encode writes batches as one encrypted Parquet file: one row group, data pages V1, each module under the one key. Tokens
+// are stored plain, since neither dictionary nor compression can help; statistics are left out, nobody may read them.
+func encode(schema *arrow.Schema, batches []arrow.RecordBatch, key Key) ([]byte, error) {
+	var id [16]byte
+	if _, err := rand.Read(id[:]); err != nil {
+		return nil, err
+	}
+	options := []parquet.WriterProperty{
+		parquet.WithVersion(parquet.V2_LATEST),
+		parquet.WithDataPageVersion(parquet.DataPageV1),
+		parquet.WithStats(false),
+		parquet.WithCompression(compress.Codecs.Snappy),
+		parquet.WithCreatedBy("concordat"),
+		parquet.WithEncryptionProperties(parquet.NewFileEncryptionProperties(string(key[:]),
+			parquet.WithAlg(parquet.AesGcm), parquet.WithFooterKeyMetadata(hex.EncodeToString(id[:])))),
+	}
+	for _, f := range schema.Fields() {
+		switch f.Type.ID() {
+		case arrow.FIXED_SIZE_BINARY, arrow.FLOAT64, arrow.BOOL:
+			options = append(options, parquet.WithDictionaryFor(f.Name, false), parquet.WithCompressionFor(f.Name, compress.Codecs.Uncompressed))
+		}
+	}
+	var out bytes.Buffer
+	w, err := pqarrow.NewFileWriter(schema, &out, parquet.NewWriterProperties(options...), pqarrow.DefaultWriterProps())
+	if err != nil {
+		return nil, err
+	}
+	table := array.NewTableFromRecords(schema, batches)
+	defer table.Release()
+	if err := w.WriteTable(table, max(table.NumRows(), 1)); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// decode opens an encrypted Parquet file whose hash was checked, and gives its batches in order to yield, who releases them.
+// Parquet readers panic on some inputs: a panic is ErrSealed too.
+func decode(ctx context.Context, body []byte, key Key, schema *arrow.Schema, yield func(arrow.RecordBatch) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: the reader panicked: %v", ErrSealed, p)
+		}
+	}()
+	properties := parquet.NewReaderProperties(memory.DefaultAllocator)
+	properties.FileDecryptProps = parquet.NewFileDecryptionProperties(parquet.WithFooterKey(string(key[:])))
+	f, err := file.NewParquetReader(bytes.NewReader(body), file.WithReadProps(properties))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrSealed, err)
+	}
+	defer f.Close() //nolint:errcheck // only read
+	r, err := pqarrow.NewFileReader(f, pqarrow.ArrowReadProperties{BatchSize: batchRows, Parallel: false}, memory.DefaultAllocator)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrSealed, err)
+	}
+	records, err := r.GetRecordReader(ctx, nil, nil)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrSealed, err)
+	}
+	defer records.Release()
+	if err := same(records.Schema(), schema); err != nil {
+		return fmt.Errorf("%w: %w", ErrSealed, err)
+	}
+	for records.Next() {
+		batch := records.RecordBatch()
+		if err := yield(array.NewRecordBatch(schema, batch.Columns(), batch.NumRows())); err != nil {
+			return err
+		}
+	}
+	if err := records.Err(); err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: %w", ErrSealed, err)
+	}
+	return ctx.Err()
+}
+
+// same compares names and types; Parquet adds metadata of its own to a schema.
+func same(got, want *arrow.Schema) error {
+	if got.NumFields() != want.NumFields() {
+		return fmt.Errorf("it has %d columns, the policy %d", got.NumFields(), want.NumFields())
+	}
+	for i, f := range want.Fields() {
+		if g := got.Field(i); g.Name != f.Name || !arrow.TypeEqual(g.Type, f.Type) {
+			return fmt.Errorf("column %d is %s %s, in the policy %s %s", i, g.Name, g.Type, f.Name, f.Type)
+		}
+	}
+	return nil
+}

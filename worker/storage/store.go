@@ -1,0 +1,108 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+
+	"gocloud.dev/blob"
+	_ "gocloud.dev/blob/fileblob" // the default: a folder
+	_ "gocloud.dev/blob/memblob"  // for tests and the sandbox
+	"gocloud.dev/gcerrors"
+)
+
+var (
+	// ErrMissing says that the store has no such object.
+	ErrMissing = errors.New("object is missing")
+	// ErrTooLarge says that an object is larger than anything Concordat writes there.
+	ErrTooLarge = errors.New("object is too large")
+)
+
+// Store is the object store. It is outside of what is trusted: it may lose, change, swap or keep whatever it holds.
+type Store struct {
+	bucket *blob.Bucket
+}
+
+// Open opens a store by its gocloud.dev URL ("file:///var/lib/concordat", "mem://"). A folder is made where it is missing.
+func Open(ctx context.Context, address string) (*Store, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, fmt.Errorf("open the object store: %w", err)
+	}
+	if u.Scheme == "file" {
+		q := u.Query()
+		q.Set("create_dir", "true")
+		q.Set("no_tmp_dir", "true") // a rename must not cross file systems
+		q.Set("metadata", "skip")
+		q.Set("dir_file_mode", "0700")
+		u.RawQuery = q.Encode()
+	}
+	bucket, err := blob.OpenBucket(ctx, u.String())
+	if err != nil {
+		return nil, fmt.Errorf("open the object store %s: %w", u.Redacted(), err)
+	}
+	return &Store{bucket}, nil
+}
+
+// Close lets the store go.
+func (s *Store) Close() error { return s.bucket.Close() }
+
+// Put writes an object wholly or not at all.
+func (s *Store) Put(ctx context.Context, key string, body []byte) error {
+	if err := s.bucket.WriteAll(ctx, key, body, &blob.WriterOptions{ContentType: "application/octet-stream"}); err != nil {
+		return fmt.Errorf("write object %s: %w", key, err)
+	}
+	return nil
+}
+
+// Get reads an object of at most limit bytes.
+func (s *Store) Get(ctx context.Context, key string, limit int64) ([]byte, error) {
+	r, err := s.bucket.NewReader(ctx, key, nil)
+	if err != nil {
+		return nil, fmt.Errorf("read object %s: %w", key, missing(err))
+	}
+	defer r.Close() //nolint:errcheck // only read
+	if r.Size() > limit {
+		return nil, fmt.Errorf("read object %s: %w: %d bytes, at most %d", key, ErrTooLarge, r.Size(), limit)
+	}
+	body := make([]byte, r.Size())
+	if _, err := io.ReadFull(r, body); err != nil {
+		return nil, fmt.Errorf("read object %s: %w", key, err)
+	}
+	return body, nil
+}
+
+// Delete removes objects; one that is missing already is no error. All are tried.
+func (s *Store) Delete(ctx context.Context, keys ...string) error {
+	var all []error
+	for _, key := range keys {
+		if err := s.bucket.Delete(ctx, key); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
+			all = append(all, fmt.Errorf("delete object %s: %w", key, err))
+		}
+	}
+	return errors.Join(all...)
+}
+
+// List gives the keys that begin with prefix, in order.
+func (s *Store) List(ctx context.Context, prefix string) ([]string, error) {
+	var keys []string
+	for it := s.bucket.List(&blob.ListOptions{Prefix: prefix}); ; {
+		object, err := it.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return keys, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list objects %s: %w", prefix, err)
+		}
+		keys = append(keys, object.Key)
+	}
+}
+
+func missing(err error) error {
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		return fmt.Errorf("%w: %w", ErrMissing, err)
+	}
+	return err
+}

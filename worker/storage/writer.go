@@ -1,0 +1,228 @@
+// Package storage keeps sealed datasets in an object store that isn't trusted: the house format (Parquet Modular Encryption, a
+// random key a file), the wraps of those keys, and the store itself.
+//
+// Invariant: what leaves for the store is ciphertext; what comes back is read only after its whole SHA-256 matched
+// the registered one, and from the memory that was hashed.
+//
+// Sees: plaintext rows | ciphertext
+package storage
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"path"
+	"runtime"
+	"strings"
+	"sync"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/util"
+
+	"concordat.dev/protocol/canon"
+)
+
+// A file holds up to this much; a dataset of several files is written and read by several goroutines.
+const (
+	fileRows  = 1 << 19
+	fileBytes = 64 << 20
+)
+
+// Sealed is a dataset version at rest. Keys names its objects in order, each with the SHA-256 of the object in its name; Digest
+// is that of the canonical JSON of this list, so that one digest in the registry binds every byte.
+type Sealed struct {
+	Digest  canon.Digest
+	Objects []string
+	Wrap    []byte
+	Rows    int64
+}
+
+// DigestOf gives the digest that the registry holds for a list of objects.
+func DigestOf(objects []string) (canon.Digest, error) {
+	b, err := canon.Marshal(objects)
+	if err != nil {
+		return "", err
+	}
+	return canon.Sum(b), nil
+}
+
+// folder is where the objects of a dataset version lie.
+func folder(b Binding) (string, error) {
+	for _, name := range []string{b.Collaboration, b.Dataset} {
+		if name == "" || strings.ContainsAny(name, "/\\") || strings.Trim(name, ".") == "" {
+			return "", fmt.Errorf("%q can't be part of an object's key", name)
+		}
+	}
+	return fmt.Sprintf("datasets/%s/%s/%d", b.Collaboration, b.Dataset, b.Version), nil
+}
+
+// Writer seals record batches as files of the house format. It is a sink of ingest. Files are encoded and stored by
+// several goroutines while batches still come in; after an error, or without Seal, Abort removes what was stored.
+type Writer struct {
+	ctx     context.Context //nolint:containedctx // a sink's Write has no context of its own
+	store   *Store
+	wrapper *Wrapper
+	binding Binding
+	folder  string
+	schema  *arrow.Schema
+	slots   chan struct{} // one a file in work
+
+	pending []arrow.RecordBatch
+	rows    int64
+	bytes   int64
+	total   int64
+	work    *sync.WaitGroup
+
+	mu    sync.Mutex
+	files []sealedFile // by order of rows
+	err   error
+}
+
+type sealedFile struct {
+	object string
+	key    Key
+}
+
+// NewWriter begins a dataset version.
+func NewWriter(ctx context.Context, store *Store, wrapper *Wrapper, binding Binding, schema *arrow.Schema) (*Writer, error) {
+	dir, err := folder(binding)
+	if err != nil {
+		return nil, err
+	}
+	return &Writer{ctx: ctx, store: store, wrapper: wrapper, binding: binding, folder: dir, schema: schema,
+		slots: make(chan struct{}, runtime.GOMAXPROCS(0)), work: &sync.WaitGroup{}}, nil
+}
+
+// Write takes a batch over and stores a file whenever enough rows are there.
+func (w *Writer) Write(batch arrow.RecordBatch) error {
+	w.pending = append(w.pending, batch)
+	w.rows += batch.NumRows()
+	w.total += batch.NumRows()
+	w.bytes += util.TotalRecordSize(batch)
+	if w.rows < fileRows && w.bytes < fileBytes {
+		return nil
+	}
+	return w.flush()
+}
+
+// flush hands the pending batches to a goroutine that makes a file of them, once one of the slots is free.
+func (w *Writer) flush() error {
+	batches := w.pending
+	w.pending, w.rows, w.bytes = nil, 0, 0
+	select {
+	case w.slots <- struct{}{}:
+	case <-w.ctx.Done():
+		release(batches)
+		return w.ctx.Err()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		<-w.slots
+		release(batches)
+		return w.err
+	}
+	n := len(w.files)
+	w.files = append(w.files, sealedFile{})
+	w.work.Go(func() {
+		defer func() { <-w.slots }()
+		f, err := w.file(n, batches)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.files[n] = f
+		if w.err == nil {
+			w.err = err
+		}
+	})
+	return nil
+}
+
+// file encodes, hashes and stores one file.
+func (w *Writer) file(n int, batches []arrow.RecordBatch) (f sealedFile, err error) {
+	defer release(batches)
+	if _, err := rand.Read(f.key[:]); err != nil {
+		return f, fmt.Errorf("seal file %d of %s: %w", n, w.binding.Dataset, err)
+	}
+	body, err := encode(w.schema, batches, f.key)
+	if err != nil {
+		return f, fmt.Errorf("seal file %d of %s: %w", n, w.binding.Dataset, err)
+	}
+	if len(body) > maxFile {
+		return f, fmt.Errorf("seal file %d of %s: %w", n, w.binding.Dataset, ErrTooLarge)
+	}
+	f.object = path.Join(w.folder, fmt.Sprintf("%05d-%s.parquet", n, strings.TrimPrefix(string(canon.Sum(body)), "sha256:")))
+	return f, w.store.Put(w.ctx, f.object, body) // with its name, so that Abort also removes what was stored and reported failed
+}
+
+// Reset drops all rows and stored files.
+func (w *Writer) Reset() error {
+	err := w.Abort()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.files, w.err, w.total = nil, nil, 0
+	return err
+}
+
+// Abort removes what was stored, also when the writer's context has ended.
+func (w *Writer) Abort() error {
+	w.work.Wait()
+	release(w.pending)
+	w.pending, w.rows, w.bytes = nil, 0, 0
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var stored []string
+	for _, f := range w.files {
+		if f.object != "" {
+			stored = append(stored, f.object)
+		}
+	}
+	if err := w.store.Delete(context.WithoutCancel(w.ctx), stored...); err != nil {
+		return fmt.Errorf("remove the unfinished version %d of %s: %w", w.binding.Version, w.binding.Dataset, err)
+	}
+	return nil
+}
+
+// Seal stores the last rows and wraps the keys. A dataset without rows is one empty file. On an error nothing stays stored.
+func (w *Writer) Seal() (Sealed, error) {
+	if len(w.pending) > 0 || w.total == 0 {
+		if err := w.flush(); err != nil {
+			return Sealed{}, errors.Join(err, w.Abort())
+		}
+	}
+	w.work.Wait()
+	sealed, err := w.seal()
+	if err != nil {
+		return Sealed{}, errors.Join(err, w.Abort())
+	}
+	return sealed, nil
+}
+
+func (w *Writer) seal() (Sealed, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		return Sealed{}, w.err
+	}
+	s := Sealed{Rows: w.total}
+	var keys []byte
+	for _, f := range w.files {
+		s.Objects = append(s.Objects, f.object)
+		keys = append(keys, f.key[:]...)
+	}
+	var err error
+	if s.Wrap, err = w.wrapper.Wrap(FileKeys, w.binding, keys); err != nil {
+		return Sealed{}, err
+	}
+	clear(keys)
+	if s.Digest, err = DigestOf(s.Objects); err != nil {
+		return Sealed{}, err
+	}
+	return s, nil
+}
+
+func release(batches []arrow.RecordBatch) {
+	for _, b := range batches {
+		b.Release()
+	}
+}
