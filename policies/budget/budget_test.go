@@ -149,6 +149,24 @@ func TestLineage(t *testing.T) {
 	}
 }
 
+func TestOwnerKeepsItsFirstKey(t *testing.T) {
+	l := budget.New()
+	for i, step := range []struct {
+		keys, before []string
+		want         string
+	}{
+		{[]string{"a"}, nil, "a"},
+		{[]string{"b"}, []string{"a"}, "a"},      // rotated
+		{[]string{"c", "d"}, []string{"b"}, "a"}, // and again
+		{[]string{"x", "d"}, nil, "a"},           // known by one of its keys in another collaboration
+		{[]string{"y"}, nil, "y"},
+	} {
+		if got := l.Owner(step.keys, step.before); got != step.want {
+			t.Errorf("step %d: %q, want %q", i, got, step.want)
+		}
+	}
+}
+
 func TestSettledStaysSpent(t *testing.T) {
 	l := budget.New()
 	must(t, l.Reserve("a", charge(patient, limits(1, 1, "1d"), 0.6), start))

@@ -22,6 +22,7 @@ type Ledger struct {
 	Accounts     map[string]*Account     `json:"accounts"` // by Key.String of the lineage's first namespace
 	Lineage      map[string]string       `json:"lineage"`  // Key of a namespace → Key of the account it was merged into
 	Datasets     map[string]string       `json:"datasets"` // owner key and dataset id → Key of its namespace
+	Owners       map[string]string       `json:"owners"`   // every key that an owner ever had → the first one
 	Reservations map[string]*Reservation `json:"reservations"`
 }
 
@@ -76,8 +77,28 @@ func (s *Shortage) Error() string {
 func New() *Ledger {
 	return &Ledger{
 		Accounts: map[string]*Account{}, Lineage: map[string]string{},
-		Datasets: map[string]string{}, Reservations: map[string]*Reservation{},
+		Datasets: map[string]string{}, Owners: map[string]string{}, Reservations: map[string]*Reservation{},
 	}
+}
+
+// Owner is the first key under which an owner was ever known who has these keys now and had those before; it notes the new ones.
+// Keys that two owners claim stay with the first.
+func (l *Ledger) Owner(keys, before []string) string {
+	first := ""
+	for _, k := range slices.Concat(before, keys) {
+		if first = l.Owners[k]; first != "" {
+			break
+		}
+	}
+	if first == "" && len(keys) > 0 {
+		first = keys[0]
+	}
+	for _, k := range keys {
+		if l.Owners[k] == "" {
+			l.Owners[k] = first
+		}
+	}
+	return first
 }
 
 // Declare notes that a dataset of the owner with this first key lies in a namespace. A dataset that was in another one takes its
