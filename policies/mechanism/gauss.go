@@ -9,7 +9,7 @@ import (
 const Z95 = 1.959963984540054
 
 // Above this sigma the discrete Gaussian's distribution function at h equals the continuous one's at h + 1/2 to within
-// exp(-2 pi^2 sigma^2), far below float precision (Poisson summation; Canonne, Kamath, Steinke 2020, Fact 18).
+// exp(-2 pi^2 sigma^2), far below float precision (Poisson summation formula).
 const smooth = 20
 
 // Half95 is the smallest integer h such that discrete Gaussian noise of variance parameter sigma2 lies in [-h, h] with probability of at least 95 %.

@@ -8,7 +8,7 @@ import "math"
 //
 // A group that only one unit makes visible has at most min_units units, so it is shown when its noise reaches tau - 1; over the L0 groups of that unit this
 // happens with probability of at most delta. That is PRIVACY.md section 6 plus one unit, because a discrete Gaussian reaches m with at most the
-// probability that the continuous one reaches m - 1 (Canonne, Kamath, Steinke 2020, Proposition 25). The test on raw units before
+// probability that the continuous one reaches m - 1 (Canonne, Kamath, Steinke 2020, tail bounds of section 3; tested). The test on raw units before
 // it is the pre-threshold of Desfontaines, Voss, Gipson, Mandayam 2020 as in google/differential-privacy. c counts units and the Spec selects.
 func Tau(c Column, s *Spec) int64 {
 	p := -math.Expm1(math.Log1p(-s.Delta) / float64(s.GroupsPerUnit))

@@ -6,9 +6,9 @@ import "math/big"
 //
 //	sigma^2 = L0 sensitivity^2 / (2 rho)
 //
-// One unit changes at most L0 groups by the sensitivity each, an L2 distance of sqrt(L0) sensitivity; discrete Gaussian noise is then
-// rho-zCDP (Canonne, Kamath, Steinke 2020, Theorem 4 and Corollary 5 over vectors; Bun, Steinke 2016, Proposition 1.6). A histogram's rho is split evenly
-// over its levels, because a row is in one node of each. The Spec is valid and differentially private.
+// Noise of variance parameter sigma^2 on an integer that one unit changes by its sensitivity is sensitivity^2 / (2 sigma^2)-zCDP (Canonne, Kamath,
+// Steinke 2020, Theorem 4); a unit is in at most L0 groups, and zCDP adds up over them (Bun, Steinke 2016, Lemma 1.7). A
+// histogram's rho is split evenly over its levels in the same way, because a row is in one bin of each. The Spec is valid and differentially private.
 func Sigma2(c Column, s *Spec) *big.Rat {
 	n := new(big.Int).Mul(c.Sensitivity, c.Sensitivity)
 	n.Mul(n, big.NewInt(s.GroupsPerUnit))
