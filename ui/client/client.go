@@ -1,0 +1,175 @@
+// Package client speaks to the coordinators of a mesh for one person: over TLS that ends in a marble of type coordinator whose
+// chain ends in the pinned root, each request signed by the person's key, with another coordinator where one does not answer.
+//
+// Invariant: nothing is sent before the pin was checked; a call that is tried again carries the same idempotency key, so that it
+// is the same request.
+//
+// Sees: metadata, released aggregates, and, in Upload, the plaintext rows that it encrypts
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/endorse"
+	"concordat.dev/protocol/gen/concordat/v1/concordatv1connect"
+	"concordat.dev/protocol/marble"
+	"connectrpc.com/connect"
+)
+
+// Config says where coordinators are and how to know them.
+type Config struct {
+	Addresses []string     // HOST:PORT of coordinators, tried in turn
+	Root      canon.Digest // of MarbleRun's root certificate, the pin
+	// Sign wraps the transport so that each request is signed by a person's key; nil for calls that need no person.
+	Sign func(http.RoundTripper) http.RoundTripper
+	// Patience is how long a call is tried again while coordinators answer that they cannot serve it; default 20 s.
+	Patience time.Duration
+}
+
+// Why no coordinator could be used.
+var (
+	ErrNoAddress   = errors.New("no address of a coordinator is known")
+	ErrUnreachable = errors.New("no coordinator answers")
+	ErrWrongMesh   = errors.New("this is not the mesh that was pinned")
+)
+
+// Services are the calls of one coordinator.
+type Services struct {
+	concordatv1connect.AnalystServiceClient
+	concordatv1connect.ParticipantServiceClient
+	concordatv1connect.AuditorServiceClient
+	concordatv1connect.AdminServiceClient
+	Base string // https://HOST:PORT
+	HTTP *http.Client
+}
+
+// Client holds connections to the coordinators of one mesh. It is safe for concurrent use.
+type Client struct {
+	services []Services
+	current  atomic.Uint32
+	patience time.Duration
+}
+
+// New makes a client; it connects with the first call.
+func New(cfg Config) (*Client, error) {
+	if len(cfg.Addresses) == 0 {
+		return nil, ErrNoAddress
+	}
+	if _, err := canon.ParseDigest(string(cfg.Root)); err != nil {
+		return nil, fmt.Errorf("root certificate to pin: %w", err)
+	}
+	var transport http.RoundTripper = &http.Transport{
+		TLSClientConfig:     marble.ClientConfig(cfg.Root, marble.Coordinator),
+		ForceAttemptHTTP2:   true,
+		TLSHandshakeTimeout: 10 * time.Second,
+		IdleConnTimeout:     30 * time.Second,
+		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+	}
+	if cfg.Sign != nil {
+		transport = cfg.Sign(transport)
+	}
+	h := &http.Client{Transport: transport}
+	c := &Client{patience: cfg.Patience}
+	if c.patience == 0 {
+		c.patience = 20 * time.Second
+	}
+	for _, address := range cfg.Addresses {
+		base := "https://" + strings.TrimPrefix(address, "https://")
+		c.services = append(c.services, Services{
+			concordatv1connect.NewAnalystServiceClient(h, base),
+			concordatv1connect.NewParticipantServiceClient(h, base),
+			concordatv1connect.NewAuditorServiceClient(h, base),
+			concordatv1connect.NewAdminServiceClient(h, base),
+			base, h,
+		})
+	}
+	return c, nil
+}
+
+// dialPatience is how long nobody needs to answer at all before the mesh counts as down.
+const dialPatience = 3 * time.Second
+
+// Do calls with the coordinator that answered last, and goes on to the next while one is unreachable or says that it cannot serve
+// the call now. The call must be one that may be repeated.
+func (c *Client) Do(ctx context.Context, call func(context.Context, Services) error) error {
+	started := time.Now()
+	wait := 50 * time.Millisecond
+	for attempt := 1; ; attempt++ {
+		at := c.current.Load()
+		s := c.services[int(at)%len(c.services)]
+		err := call(ctx, s)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if errors.Is(err, marble.ErrPin) || errors.Is(err, marble.ErrChain) || errors.Is(err, endorse.ErrType) {
+			return fmt.Errorf("%w: %s: %w", ErrWrongMesh, s.Base, err)
+		}
+		if !again(err) {
+			return err
+		}
+		patience, dead := c.patience, errors.Is(err, syscall.ECONNREFUSED)
+		if dead {
+			patience = min(patience, dialPatience)
+		}
+		if time.Since(started) >= patience {
+			if dead {
+				return fmt.Errorf("%w: %s: is the mesh up? ('concordat status')", ErrUnreachable, c.addresses())
+			}
+			return err
+		}
+		c.current.CompareAndSwap(at, at+1)
+		if attempt%len(c.services) != 0 {
+			continue // the next one may answer at once
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+			wait = min(2*wait, time.Second)
+		}
+	}
+}
+
+// again says whether another coordinator, or the same one later, may serve a call that failed so.
+func again(err error) bool {
+	if connected := (*connect.Error)(nil); errors.As(err, &connected) {
+		return connected.Code() == connect.CodeUnavailable
+	}
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, errBusy)
+}
+
+// errBusy is a plain HTTP answer that asks to come again.
+var errBusy = errors.New("coordinator cannot serve this now")
+
+func (c *Client) addresses() string {
+	all := make([]string, len(c.services))
+	for i, s := range c.services {
+		all[i] = strings.TrimPrefix(s.Base, "https://")
+	}
+	return strings.Join(all, ", ")
+}
+
+// Unary calls one method and hands back its message: client.Unary(ctx, c, request, Services.Budget).
+func Unary[Request, Response any](ctx context.Context, c *Client, request *Request,
+	method func(Services, context.Context, *connect.Request[Request]) (*connect.Response[Response], error),
+) (*Response, error) {
+	var message *Response
+	err := c.Do(ctx, func(ctx context.Context, s Services) error {
+		response, err := method(s, ctx, connect.NewRequest(request))
+		if err == nil {
+			message = response.Msg
+		}
+		return err
+	})
+	return message, err
+}

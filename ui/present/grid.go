@@ -1,0 +1,111 @@
+package present
+
+import (
+	"bufio"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Column is one column of a grid.
+type Column struct {
+	Name  string
+	Right bool // numbers
+}
+
+// Grid is a table of text. Every row has as many cells as there are columns.
+type Grid struct {
+	Columns []Column
+	Rows    [][]string
+}
+
+// Write prints the grid with aligned columns.
+func (g Grid) Write(w io.Writer) error {
+	widths := make([]int, len(g.Columns))
+	header := make([]string, len(g.Columns))
+	rule := make([]string, len(g.Columns))
+	for i, c := range g.Columns {
+		header[i] = clean(c.Name)
+		widths[i] = utf8.RuneCountInString(header[i])
+		for _, row := range g.Rows {
+			widths[i] = max(widths[i], utf8.RuneCountInString(clean(row[i])))
+		}
+		rule[i] = strings.Repeat("─", widths[i])
+	}
+	b := bufio.NewWriter(w)
+	print := func(row []string) {
+		line := make([]string, len(row))
+		for i, cell := range row {
+			cell = clean(cell)
+			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if g.Columns[i].Right {
+				line[i] = pad + cell
+			} else {
+				line[i] = cell + pad
+			}
+		}
+		fmt.Fprintln(b, strings.TrimRight(strings.Join(line, "  "), " "))
+	}
+	print(header)
+	print(rule)
+	for _, row := range g.Rows {
+		print(row)
+	}
+	return b.Flush()
+}
+
+// List prints records that a coordinator gave as a JSON array: as a grid, as CSV, or as the bytes themselves.
+func (g Grid) List(w io.Writer, f Format, raw []byte) error {
+	switch f {
+	case JSON:
+		_, err := fmt.Fprintf(w, "%s\n", raw)
+		return err
+	case CSV:
+		c := csv.NewWriter(w)
+		header := make([]string, len(g.Columns))
+		for i, column := range g.Columns {
+			header[i] = column.Name
+		}
+		if err := c.Write(header); err != nil {
+			return err
+		}
+		if err := c.WriteAll(g.Rows); err != nil {
+			return err
+		}
+		return c.Error()
+	default:
+		return g.Write(w)
+	}
+}
+
+// Object prints any value as indented JSON.
+func Object(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// clean writes control characters, bidirectional overrides and invalid UTF-8 visibly: values of datasets reach terminals here.
+func clean(s string) string {
+	if !strings.ContainsFunc(s, unprintable) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unprintable(r) {
+			fmt.Fprintf(&b, "\\u%04x", r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func unprintable(r rune) bool {
+	return r == utf8.RuneError || unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
+}
