@@ -1,12 +1,19 @@
+// Builds MarbleRun's own coordinator from its unchanged source, with the dependencies that its own module names and ego v1.7.0:
+//
+//	go build -trimpath -buildvcs=false -o ../../bin/marblerun-coordinator github.com/edgelesssys/marblerun/cmd/coordinator
+//
+// Without the build tag "enclave" it runs in simulation. The module has no code and nothing of ours: a change of our dependencies
+// must not change what MarbleRun's coordinator measures. It needs a C compiler (ego's enclave package uses cgo).
 module concordat.dev/tools/marblerun
 
 go 1.26.0
 
 tool github.com/edgelesssys/marblerun/cmd/coordinator
 
-require github.com/edgelesssys/marblerun v1.6.0 // indirect
-
-require github.com/edgelesssys/ego v1.7.0 // indirect
+require (
+	github.com/edgelesssys/ego v1.7.0 // indirect
+	github.com/edgelesssys/marblerun v1.6.0 // indirect
+)
 
 require (
 	github.com/beorn7/perks v1.0.1 // indirect
