@@ -51,6 +51,8 @@ func encode(schema *arrow.Schema, batches []arrow.RecordBatch, key Key) ([]byte,
 		switch f.Type.ID() {
 		case arrow.FIXED_SIZE_BINARY, arrow.FLOAT64, arrow.BOOL:
 			options = append(options, parquet.WithDictionaryFor(f.Name, false), parquet.WithCompressionFor(f.Name, compress.Codecs.Uncompressed))
+		case arrow.INT64, arrow.TIMESTAMP:
+			options = append(options, parquet.WithDictionaryFor(f.Name, false))
 		}
 	}
 	var out bytes.Buffer
