@@ -112,21 +112,28 @@ func (g *noisyGroup) value(column int) *big.Int {
 	return g.values[column]
 }
 
-// Selected tests the units of the group and of each owner who has a column of his own.
+// Selected tests the units of the group and of each owner who has a column of his own. A private key needs at least one unit, whatever min_units
+// says: a group without units does not exist.
 func (g *noisyGroup) selected() bool {
-	least := big.NewInt(g.spec.MinUnits)
+	least := g.spec.MinUnits
+	if g.spec.Selects() {
+		least = max(least, 1)
+	}
+	if least == 0 {
+		return true
+	}
 	for i, c := range g.spec.Columns {
 		if c.Kind != mechanism.Units && c.Kind != mechanism.OwnerUnits {
 			continue
 		}
 		need := least
 		if g.spec.Selects() {
-			if g.group.Sums[i].Cmp(least) < 0 {
+			if g.group.Sums[i].Cmp(big.NewInt(least)) < 0 {
 				return false
 			}
-			need = big.NewInt(g.spec.MinUnits - 1 + g.noises[i].tau)
+			need = least - 1 + g.noises[i].tau
 		}
-		if g.value(i).Cmp(need) < 0 {
+		if g.value(i).Cmp(big.NewInt(need)) < 0 {
 			return false
 		}
 	}

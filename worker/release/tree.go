@@ -93,7 +93,7 @@ func (t *tree) bound(q, side float64) float64 {
 			left = t.bin(level, 2*bin)
 		}
 		reach := before + left - q*total
-		spread := descentZ * t.noise.spread * math.Sqrt(share(q, half || level == 1, bins+1))
+		spread := mechanism.Z95 * t.noise.spread * math.Sqrt(share(q, half || level == 1, bins+1))
 		bin *= 2
 		if goRight := side < 0 && reach < -spread || side > 0 && reach < spread; goRight {
 			before += left
@@ -117,6 +117,3 @@ func share(q float64, half bool, bins int) float64 {
 	}
 	return float64(bins) + 2*q*q
 }
-
-// DescentZ is the quantile of the normal distribution that a descent compares with.
-const descentZ = mechanism.Z95
