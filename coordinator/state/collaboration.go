@@ -1,0 +1,385 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"concordat.dev/policies/approval"
+	"concordat.dev/policies/budget"
+	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/document"
+	"concordat.dev/protocol/dsse"
+	"concordat.dev/protocol/fault"
+	"concordat.dev/protocol/key"
+	"concordat.dev/protocol/statement"
+)
+
+// Status is how a version of a manifest stands.
+type Status string
+
+// The states of a version. Paused and Expired are told of an active one.
+const (
+	Proposed   Status = "proposed"
+	Active     Status = "active"
+	Paused     Status = "paused"
+	Expired    Status = "expired"
+	Revoked    Status = "revoked"
+	Rejected   Status = "rejected"
+	Superseded Status = "superseded"
+)
+
+type collaboration struct {
+	Versions []*version          `json:"versions"` // version n at n-1; a rejected one makes room for another of its number
+	PausedBy []string            `json:"paused_by,omitempty"`
+	Nonces   map[string]bool     `json:"nonces"` // of statements that were used
+	Owners   map[string]string   `json:"owners"` // participant → the first key of its account
+	Datasets map[string]*dataset `json:"datasets"`
+}
+
+type version struct {
+	Manifest  []byte       `json:"manifest"`
+	Policies  [][]byte     `json:"policies"`
+	Proposal  []byte       `json:"proposal"`
+	Approvals [][]byte     `json:"approvals,omitempty"`
+	Signers   []key.Public `json:"signers,omitempty"`
+	Digest    canon.Digest `json:"digest"`
+	Proposer  key.Public   `json:"proposer"`
+	Status    Status       `json:"status"`
+	At        time.Time    `json:"at"`
+	Rejection string       `json:"rejection,omitempty"` // who, and why
+
+	bundle *document.Bundle // of Manifest and Policies
+}
+
+func (v *version) open() (err error) {
+	v.bundle, err = document.OpenSigned(v.Manifest, v.Policies)
+	return err
+}
+
+func (s *state) reopen() error {
+	for id, c := range s.Collaborations {
+		for _, v := range c.Versions {
+			if err := v.open(); err != nil {
+				return fmt.Errorf("collaboration %s: %w", id, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Init gives an empty cluster its ledger id, its founders and the mesh that it runs on. Later ones change nothing.
+type Init struct {
+	Ledger   string        `json:"ledger"`
+	Founders []string      `json:"founders"`
+	Mesh     approval.Mesh `json:"mesh"`
+}
+
+func (Init) kind() string { return "init" }
+
+// Initialised tells the ledger id that holds.
+type Initialised struct {
+	Ledger string `json:"ledger"`
+}
+
+func (c *change) init(b Init) (Initialised, error) {
+	if c.Ledger == "" {
+		c.Ledger, c.Founders, c.Mesh = b.Ledger, b.Founders, b.Mesh
+		c.Mesh.Ledger = b.Ledger
+	}
+	return Initialised{c.Ledger}, nil
+}
+
+// Propose brings a manifest with its policies. The proposal is a signed statement.
+type Propose struct {
+	Manifest []byte   `json:"manifest"`
+	Policies [][]byte `json:"policies"`
+	Proposal []byte   `json:"proposal"`
+}
+
+func (Propose) kind() string { return "propose" }
+
+// Subject names a version of a manifest.
+type Subject struct {
+	Collaboration string       `json:"collaboration"`
+	Version       int          `json:"version"`
+	Digest        canon.Digest `json:"digest"`
+	Destroyed     []string     `json:"destroyed,omitempty"` // objects whose keys are gone
+}
+
+func (c *change) propose(b Propose) (Subject, error) {
+	v := &version{Manifest: b.Manifest, Policies: b.Policies, Proposal: b.Proposal, Status: Proposed, At: c.now(), Digest: canon.Sum(b.Manifest)}
+	if err := v.open(); err != nil {
+		return Subject{}, fault.New("propose", fault.Invalid, err)
+	}
+	m := v.bundle.Manifest
+	if problems := v.bundle.Validate(document.Signed); len(problems) > 0 {
+		errs := make([]error, len(problems))
+		for i, p := range problems {
+			errs[i] = errors.New(p.String())
+		}
+		return Subject{}, fault.New("propose", fault.Invalid, errors.Join(errs...))
+	}
+	envelope, err := dsse.Parse(b.Proposal)
+	if err != nil {
+		return Subject{}, fault.New("propose", fault.Invalid, err)
+	}
+	collab := c.Collaborations[m.Collaboration]
+	p := approval.Proposal{Bundle: v.bundle, Digest: v.Digest, Mesh: c.Mesh, Founders: c.Founders, Now: c.now()}
+	if previous := collab.newest(); previous != nil {
+		p.Previous = previous.bundle.Manifest
+	}
+	if v.Proposer, err = p.Check(envelope); err != nil {
+		return Subject{}, fault.New("propose", signatureKind(err), err)
+	}
+	if collab == nil {
+		collab = &collaboration{Nonces: map[string]bool{}, Owners: map[string]string{}, Datasets: map[string]*dataset{}}
+		c.Collaborations[m.Collaboration] = collab
+	}
+	subject := Subject{Collaboration: m.Collaboration, Version: m.Version, Digest: v.Digest}
+	if len(collab.Versions) == m.Version {
+		pending := collab.Versions[m.Version-1]
+		switch {
+		case pending.Digest == v.Digest && pending.Status == Proposed:
+			return subject, nil
+		case pending.Status == Proposed && pending.Proposer != v.Proposer:
+			return Subject{}, fault.Newf("propose", fault.Conflict,
+				"version %d is proposed already, as %s: sign it, or reject it first", m.Version, pending.Digest)
+		}
+		collab.Versions[m.Version-1] = v
+	} else {
+		collab.Versions = append(collab.Versions, v)
+	}
+	c.event("propose", m.Collaboration, subject, v.Proposer.String())
+	return subject, nil
+}
+
+// newest is the last version that ever was active, nil before the first.
+func (c *collaboration) newest() *version {
+	if c == nil {
+		return nil
+	}
+	for _, v := range slices.Backward(c.Versions) {
+		if v.Status != Proposed && v.Status != Rejected {
+			return v
+		}
+	}
+	return nil
+}
+
+// active is the version in force, unless it is revoked.
+func (c *collaboration) active() *version {
+	if v := c.newest(); v != nil && v.Status == Active {
+		return v
+	}
+	return nil
+}
+
+// pending is the proposal that waits for signatures.
+func (c *collaboration) pending() *version {
+	if c == nil || len(c.Versions) == 0 {
+		return nil
+	}
+	if v := c.Versions[len(c.Versions)-1]; v.Status == Proposed {
+		return v
+	}
+	return nil
+}
+
+// Approve adds signatures to the pending proposal; the last one activates it.
+type Approve struct {
+	Collaboration string `json:"collaboration"`
+	Approval      []byte `json:"approval"`
+}
+
+func (Approve) kind() string { return "approve" }
+
+func (c *change) approve(b Approve) (Subject, error) {
+	collab := c.Collaborations[b.Collaboration]
+	envelope, err := dsse.Parse(b.Approval)
+	if err != nil {
+		return Subject{}, fault.New("approve", fault.Invalid, err)
+	}
+	v := collab.pending()
+	if v == nil {
+		if a := collab.active(); a != nil { // signed again after the last signature made it active
+			if _, err := approval.Approve(envelope, a.bundle.Manifest, collab.before(a), a.Digest); err == nil {
+				return a.subject(), nil
+			}
+		}
+		return Subject{}, fault.Newf("approve", fault.NotFound, "collaboration %q has no manifest that waits for signatures", b.Collaboration)
+	}
+	signers, err := approval.Approve(envelope, v.bundle.Manifest, collab.before(v), v.Digest)
+	if err != nil {
+		return Subject{}, fault.New("approve", signatureKind(err), err)
+	}
+	fresh := false
+	for _, k := range signers {
+		if !slices.Contains(v.Signers, k) {
+			v.Signers = append(v.Signers, k)
+			fresh = true
+		}
+	}
+	if !fresh {
+		return v.subject(), nil
+	}
+	v.Approvals = append(v.Approvals, b.Approval)
+	for _, k := range signers {
+		c.event("approve", b.Collaboration, v.subject(), k.String())
+	}
+	if approval.StatusOf(v.bundle.Manifest, collab.before(v), v.Signers).Complete() {
+		c.activate(collab, v)
+	}
+	return v.subject(), nil
+}
+
+// before is the manifest whose keys had to sign v: the newest active one of a lower version.
+func (c *collaboration) before(v *version) *document.Manifest {
+	if c == nil {
+		return nil
+	}
+	for _, w := range slices.Backward(c.Versions) {
+		if w.bundle.Manifest.Version < v.bundle.Manifest.Version && w.Status != Proposed && w.Status != Rejected {
+			return w.bundle.Manifest
+		}
+	}
+	return nil
+}
+
+func (c *change) activate(collab *collaboration, v *version) {
+	before := collab.before(v)
+	if old := collab.newest(); old != nil && old.Status == Active {
+		old.Status = Superseded
+	}
+	v.Status = Active
+	m := v.bundle.Manifest
+	collab.PausedBy = slices.DeleteFunc(collab.PausedBy, func(id string) bool { _, ok := m.Participant(id); return !ok })
+	for _, p := range m.Participants {
+		var old []string
+		if before != nil {
+			if q, ok := before.Participant(p.ID); ok {
+				old = q.Keys
+			}
+		}
+		collab.Owners[p.ID] = c.Budget.Owner(p.Keys, old)
+	}
+	for _, d := range m.Datasets {
+		if p := v.bundle.Policies[d.ID]; !p.Unit.None {
+			c.Budget.Declare(collab.Owners[d.Owner], d.ID, p.Unit.Namespace)
+		}
+	}
+	c.event("activate", m.Collaboration, v.subject(), "")
+}
+
+func (v *version) subject() Subject {
+	return Subject{Collaboration: v.bundle.Manifest.Collaboration, Version: v.bundle.Manifest.Version, Digest: v.Digest}
+}
+
+// Statement is a signed reject, pause, resume or revoke.
+type Statement struct {
+	Collaboration string `json:"collaboration"`
+	Statement     []byte `json:"statement"`
+}
+
+func (Statement) kind() string { return "statement" }
+
+func (c *change) statement(b Statement) (Subject, error) {
+	const op = "statement"
+	collab := c.Collaborations[b.Collaboration]
+	envelope, err := dsse.Parse(b.Statement)
+	if err != nil {
+		return Subject{}, fault.New(op, fault.Invalid, err)
+	}
+	said, err := statement.Parse(envelope.Payload)
+	if err != nil {
+		return Subject{}, fault.New(op, fault.Invalid, err)
+	}
+	v := collab.active()
+	if said.Action == statement.Reject {
+		v = collab.pending()
+	}
+	if v == nil {
+		return Subject{}, fault.Newf(op, fault.Conflict, "collaboration %q has no manifest to %s", b.Collaboration, said.Action)
+	}
+	who := ""
+	if said, who, err = approval.Participant(envelope, v.bundle.Manifest, v.Digest); err != nil {
+		return Subject{}, fault.New(op, signatureKind(err), err)
+	}
+	if collab.Nonces[said.Nonce] {
+		return Subject{}, fault.Newf(op, fault.Exists, "this statement was used before: sign a new one")
+	}
+	subject := v.subject()
+	switch said.Action {
+	case statement.Reject:
+		v.Status, v.Rejection = Rejected, who+": "+said.Reason
+	case statement.Pause:
+		if !slices.Contains(collab.PausedBy, who) {
+			collab.PausedBy = append(collab.PausedBy, who)
+		}
+	case statement.Resume:
+		if !slices.Contains(collab.PausedBy, who) {
+			return Subject{}, fault.Newf(op, fault.Conflict, "%s did not pause the collaboration; paused by %v", who, collab.PausedBy)
+		}
+		collab.PausedBy = slices.DeleteFunc(collab.PausedBy, func(id string) bool { return id == who })
+	case statement.Revoke:
+		v.Status = Revoked
+		subject.Destroyed = c.destroyAll(collab, b.Collaboration)
+	default:
+		return Subject{}, fault.Newf(op, fault.Invalid, "a statement to %s is not taken here", said.Action)
+	}
+	collab.Nonces[said.Nonce] = true
+	c.event(string(said.Action), b.Collaboration, v.subject(), who)
+	return subject, nil
+}
+
+// event logs a change of a manifest.
+func (c *change) event(action, collaboration string, s Subject, by string) int64 {
+	return c.fact(action, collaboration, struct {
+		Version int          `json:"version"`
+		Digest  canon.Digest `json:"manifest"`
+		By      string       `json:"by,omitempty"`
+	}{s.Version, s.Digest, by})
+}
+
+// fact logs a canonical JSON object {type, action, ledger, collaboration, time, detail}.
+func (c *change) fact(action, collaboration string, detail any) int64 {
+	body, err := canon.Marshal(struct {
+		Type          string `json:"type"`
+		Action        string `json:"action"`
+		Ledger        string `json:"ledger"`
+		Collaboration string `json:"collaboration"`
+		Time          string `json:"time"`
+		Detail        any    `json:"detail"`
+	}{"concordat.dev/event/v1", action, c.Ledger, collaboration, c.now().Format(time.RFC3339Nano), detail})
+	if err != nil {
+		panic(fmt.Sprintf("state: event %s: %v", action, err))
+	}
+	return c.leaf(action, collaboration, body, "")
+}
+
+func signatureKind(err error) fault.Kind {
+	if errors.Is(err, approval.ErrSigner) || errors.Is(err, approval.ErrThreshold) {
+		return fault.Forbidden
+	}
+	return fault.Conflict
+}
+
+// limits are those of an owner's datasets in a namespace, in the manifest's order.
+func (v *version) limits(owner, namespace string) ([]budget.Limit, error) {
+	var out []budget.Limit
+	for _, d := range v.bundle.Manifest.Datasets {
+		p := v.bundle.Policies[d.ID]
+		if d.Owner != owner || p.Unit.None || p.Unit.Namespace != namespace {
+			continue
+		}
+		l, ok, err := budget.LimitOf(p)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			out = append(out, l)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,240 @@
+// Package state is the replicated state of a mesh: manifests with policies and approvals, pauses, datasets, uploads, budgets,
+// queries, and the transparency log. coordinator/raft applies commands to it, in one order on every node.
+//
+// Invariant: deterministic. No clock, no randomness, no map order: time, ids and salts come in commands; the state's time
+// never goes back. A rejected command changes nothing but that time. An undecodable entry panics.
+//
+// Sees: metadata
+package state
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"concordat.dev/coordinator/log"
+	"concordat.dev/policies/approval"
+	"concordat.dev/policies/budget"
+	"concordat.dev/protocol/fault"
+)
+
+// Machine holds the state. It implements raft.Machine; all reading methods may be called at any time.
+type Machine struct {
+	mu sync.RWMutex
+	s  state
+}
+
+// snapshotVersion is the form of snapshots that this build writes and reads.
+const snapshotVersion = 1
+
+// state is everything, as a snapshot holds it.
+type state struct {
+	V              int                       `json:"v"`
+	Index          uint64                    `json:"index"` // of the last command
+	Time           int64                     `json:"time"`  // Unix milliseconds
+	Ledger         string                    `json:"ledger"`
+	Mesh           approval.Mesh             `json:"mesh"`
+	Founders       []string                  `json:"founders"`
+	Collaborations map[string]*collaboration `json:"collaborations"`
+	Uploads        map[string]*Upload        `json:"uploads"`
+	Queries        map[string]*Query         `json:"queries"`
+	Order          []string                  `json:"order"`    // ids of queries, oldest first
+	Requests       map[string]string         `json:"requests"` // person and idempotency key → query
+	Paid           map[string]string         `json:"paid"`     // question over dataset versions → the query that paid for it
+	Budget         *budget.Ledger            `json:"budget"`
+	Tree           *log.Tree                 `json:"tree"`
+	Entries        []Entry                   `json:"entries"`
+	Seen           map[string]seen           `json:"seen"`
+	SeenOrder      []string                  `json:"seen_order"`
+}
+
+// seen remembers the outcome of a recent command.
+type seen struct {
+	Time    int64  `json:"time"`
+	Outcome []byte `json:"outcome"`
+}
+
+// How long outcomes are remembered, and how far behind the state's time a command may be: less, so that none is applied twice.
+const (
+	remember = 2 * time.Minute
+	stale    = time.Minute
+)
+
+// New is an empty machine: a cluster that was never initialised.
+func New() *Machine { return &Machine{s: empty()} }
+
+func empty() state {
+	return state{
+		V: snapshotVersion, Collaborations: map[string]*collaboration{}, Uploads: map[string]*Upload{}, Queries: map[string]*Query{},
+		Requests: map[string]string{}, Paid: map[string]string{}, Budget: budget.New(), Tree: &log.Tree{}, Seen: map[string]seen{},
+	}
+}
+
+// Apply implements raft.Machine.
+func (m *Machine) Apply(index uint64, raw []byte) []byte {
+	var c Command
+	decode(raw, &c)
+	if c.V != commandVersion {
+		panic(fmt.Sprintf("state: entry %d has version %d, this build reads %d", index, c.V, commandVersion))
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.s.Index = index
+	if before, ok := m.s.Seen[c.ID]; ok {
+		return before.Outcome
+	}
+	out := Outcome{Index: index}
+	data, err := m.s.apply(&c, index)
+	switch {
+	case err != nil:
+		out.Fault = rejection(c.Kind, err)
+	default:
+		if out.Data, err = json.Marshal(data); err != nil {
+			panic(fmt.Sprintf("state: result of %s: %v", c.Kind, err))
+		}
+	}
+	b, err := json.Marshal(out)
+	if err != nil {
+		panic(fmt.Sprintf("state: outcome of %s: %v", c.Kind, err))
+	}
+	m.s.forget()
+	m.s.Seen[c.ID] = seen{Time: m.s.Time, Outcome: b}
+	m.s.SeenOrder = append(m.s.SeenOrder, c.ID)
+	return b
+}
+
+func (s *state) forget() {
+	n := 0
+	for n < len(s.SeenOrder) && s.Seen[s.SeenOrder[n]].Time < s.Time-remember.Milliseconds() {
+		delete(s.Seen, s.SeenOrder[n])
+		n++
+	}
+	s.SeenOrder = s.SeenOrder[n:]
+}
+
+// change is one command as it is applied.
+type change struct {
+	*state
+	index  uint64
+	salt   []byte
+	leaves uint64
+}
+
+func (s *state) apply(c *Command, index uint64) (any, error) {
+	if c.Time < s.Time-stale.Milliseconds() {
+		return nil, fault.Newf(c.Kind, fault.Conflict, "the command is older than %s: send it anew", stale)
+	}
+	s.Time = max(s.Time, c.Time)
+	ch := &change{state: s, index: index, salt: c.Salt}
+	run, ok := handlers[c.Kind]
+	if !ok {
+		panic(fmt.Sprintf("state: entry %d has unknown kind %q", index, c.Kind))
+	}
+	if s.Ledger == "" && c.Kind != (Init{}).kind() {
+		return nil, fault.Newf(c.Kind, fault.Unavailable, "the cluster has no ledger yet: try again in a moment")
+	}
+	return run(ch, c.Body)
+}
+
+type handler func(*change, json.RawMessage) (any, error)
+
+// handlers is a table, not a registry: all kinds of commands are here.
+var handlers = map[string]handler{
+	Init{}.kind():        handle((*change).init),
+	Propose{}.kind():     handle((*change).propose),
+	Approve{}.kind():     handle((*change).approve),
+	Statement{}.kind():   handle((*change).statement),
+	OpenUpload{}.kind():  handle((*change).openUpload),
+	CloseUpload{}.kind(): handle((*change).closeUpload),
+	Delete{}.kind():      handle((*change).deleteDataset),
+	Reserve{}.kind():     handle((*change).reserve),
+	Record{}.kind():      handle((*change).record),
+	Fail{}.kind():        handle((*change).fail),
+}
+
+func handle[B any, R any](run func(*change, B) (R, error)) handler {
+	return func(c *change, raw json.RawMessage) (any, error) {
+		var body B
+		decode(raw, &body)
+		return run(c, body)
+	}
+}
+
+func rejection(op string, err error) *Rejection {
+	var f *fault.Fault
+	if errors.As(err, &f) {
+		return &Rejection{Op: f.Op, Kind: f.Kind, Message: text(f)}
+	}
+	return &Rejection{Op: op, Kind: fault.Conflict, Message: err.Error()}
+}
+
+func text(f *fault.Fault) string {
+	if f.Cause != nil {
+		return f.Cause.Error()
+	}
+	return string(f.Kind)
+}
+
+// now is the state's time.
+func (s *state) now() time.Time { return time.UnixMilli(s.Time).UTC() }
+
+// leaf appends an entry to the transparency log.
+func (c *change) leaf(kind, collaboration string, body []byte, object string) int64 {
+	salt := sha256.Sum256(binary.BigEndian.AppendUint64(append([]byte("leaf"), c.salt...), c.leaves))
+	c.leaves++
+	index := c.Tree.Append(log.Leaf(salt[:], body))
+	e := Entry{Index: index, Kind: kind, Collaboration: collaboration, At: c.now(), Salt: salt[:], Object: object}
+	if object == "" {
+		e.Body = body
+	}
+	c.Entries = append(c.Entries, e)
+	return index
+}
+
+// Entry is what the coordinators keep of a leaf of the log. Body is empty where an object holds it.
+type Entry struct {
+	Index         int64     `json:"index"`
+	Kind          string    `json:"kind"`
+	Collaboration string    `json:"collaboration"`
+	At            time.Time `json:"at"`
+	Salt          []byte    `json:"salt"`
+	Body          []byte    `json:"body,omitempty"`
+	Object        string    `json:"object,omitempty"`
+}
+
+// Snapshot implements raft.Machine.
+func (m *Machine) Snapshot() (func(io.Writer) error, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	b, err := json.Marshal(m.s)
+	if err != nil {
+		return nil, fmt.Errorf("state: snapshot: %w", err)
+	}
+	return func(w io.Writer) error { _, err := w.Write(b); return err }, nil
+}
+
+// Restore implements raft.Machine.
+func (m *Machine) Restore(r io.Reader) (uint64, error) {
+	s := empty()
+	d := json.NewDecoder(bufio.NewReader(r))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&s); err != nil {
+		return 0, fmt.Errorf("state: restore: %w", err)
+	}
+	if s.V != snapshotVersion {
+		return 0, fmt.Errorf("state: restore: version %d, this build reads %d", s.V, snapshotVersion)
+	}
+	if err := s.reopen(); err != nil {
+		return 0, fmt.Errorf("state: restore: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.s = s
+	return s.Index, nil
+}

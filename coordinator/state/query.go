@@ -1,0 +1,295 @@
+package state
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"concordat.dev/policies/budget"
+	"concordat.dev/policies/mechanism"
+	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/fault"
+)
+
+// QueryStatus is how a query stands.
+type QueryStatus string
+
+// The states of a query. Whatever it is, its price is spent.
+const (
+	QueryReserved QueryStatus = "reserved"
+	QueryReleased QueryStatus = "released"
+	QueryFailed   QueryStatus = "failed"
+)
+
+// Query is one accepted query. The text is sealed under a key that the API has.
+type Query struct {
+	ID            string       `json:"id"`
+	Collaboration string       `json:"collaboration"`
+	Person        string       `json:"person"`
+	Participant   string       `json:"participant"`
+	At            time.Time    `json:"at"`
+	Key           string       `json:"key,omitempty"` // idempotency key
+	Request       canon.Digest `json:"request"`       // of all that the person asked for
+	SQL           []byte       `json:"sql"`
+	Rho           float64      `json:"rho,omitempty"`
+	Question      string       `json:"question"`
+	Plan          string       `json:"plan"`
+	Version       int          `json:"version"` // of the manifest
+	Manifest      canon.Digest `json:"manifest"`
+	Datasets      []DatasetRef `json:"datasets"`
+	Owners        []string     `json:"owners"`  // whose data it reads
+	Price         []Price      `json:"price"`   // what this query itself paid; nothing for a question that was paid before
+	PaidBy        string       `json:"paid_by"` // the query that paid for the question: this one, or an earlier one
+	Index         uint64       `json:"index"`   // raft index of the reservation
+	Status        QueryStatus  `json:"status"`
+	Object        string       `json:"object,omitempty"`  // the sealed release in the object store
+	Digest        canon.Digest `json:"digest,omitempty"`  // of the sealed release
+	Receipt       int64        `json:"receipt,omitempty"` // log index of its receipt, if Status is released
+	Incident      string       `json:"incident,omitempty"`
+}
+
+// DatasetRef names a version of a dataset.
+type DatasetRef struct {
+	Dataset string `json:"dataset"`
+	Version uint32 `json:"version"`
+	Digest  string `json:"digest"`
+}
+
+// Price is one owner's part.
+type Price struct {
+	Owner     string        `json:"owner"`
+	Namespace string        `json:"namespace"`
+	Amount    budget.Amount `json:"amount"`
+}
+
+func (q *Query) reads(dataset string, version uint32) bool {
+	return slices.ContainsFunc(q.Datasets, func(d DatasetRef) bool { return d.Dataset == dataset && d.Version == version })
+}
+
+// paidKey names a question over given dataset versions in a collaboration: the release it has is one and the same for ever.
+func (q *Query) paidKey() string {
+	key := []string{q.Collaboration, q.Question}
+	for _, d := range q.Datasets {
+		key = append(key, d.Dataset, strconv.FormatUint(uint64(d.Version), 10), d.Digest)
+	}
+	sum, err := canon.SumValue(key)
+	if err != nil {
+		panic("state: key of a question: " + err.Error())
+	}
+	return sum.String()
+}
+
+// Reserve pays for a query before it is executed. A question that was paid before, whatever came of it, costs no rho again, since
+// executing it gives the same release; a quota counts every asking.
+type Reserve struct {
+	Query Query `json:"query"`
+}
+
+func (Reserve) kind() string { return "reserve" }
+
+// Reserved tells of a reservation. Short is set instead when an owner's budget cannot pay.
+type Reserved struct {
+	Query  Query     `json:"query"`
+	Answer *Query    `json:"answer,omitempty"` // the query that has the release already
+	Short  *Shortage `json:"short,omitempty"`
+}
+
+// Shortage says whose budget cannot pay.
+type Shortage struct {
+	Owner   string        `json:"owner"`
+	Price   budget.Amount `json:"price"`
+	Left    budget.Amount `json:"left"`
+	Message string        `json:"message"`
+}
+
+func (c *change) reserve(b Reserve) (Reserved, error) {
+	const op = "reserve"
+	q := b.Query
+	request := q.Collaboration + "\x00" + q.Person + "\x00" + q.Key
+	if before := c.Queries[c.Requests[request]]; q.Key != "" && before != nil {
+		if before.Request != q.Request {
+			return Reserved{}, fault.Newf(op, fault.Exists, "idempotency key %q was used for another request", q.Key)
+		}
+		return Reserved{Query: *before, Answer: c.answer(before)}, nil
+	}
+	if c.Queries[q.ID] != nil {
+		return Reserved{}, fault.Newf(op, fault.Exists, "query %s exists", q.ID)
+	}
+	collab, v, err := c.inForce(op, q.Collaboration, q.Manifest)
+	if err != nil {
+		return Reserved{}, err
+	}
+	for _, ref := range q.Datasets {
+		if now, ok := collab.Datasets[ref.Dataset].current(); !ok || now.Version != ref.Version || now.Digest != ref.Digest {
+			return Reserved{}, fault.Newf(op, fault.Unavailable, "dataset %s changed meanwhile: try again", ref.Dataset)
+		}
+	}
+	paid := q.paidKey()
+	q.PaidBy = c.Paid[paid]
+	if q.PaidBy == "" {
+		q.PaidBy = q.ID
+		c.Paid[paid] = q.ID
+	} else {
+		q.Price = free(q.Price)
+	}
+	q.At, q.Index, q.Status, q.Version = c.now(), c.index, QueryReserved, v.bundle.Manifest.Version
+	charges, err := c.charges(collab, v, q.Price)
+	if err == nil {
+		err = c.Budget.Reserve(q.ID, charges, c.now())
+	}
+	if err != nil {
+		if q.PaidBy == q.ID {
+			delete(c.Paid, paid)
+		}
+		var short *budget.Shortage
+		if errors.As(err, &short) {
+			return Reserved{Short: &Shortage{Owner: short.Owner, Price: short.Price, Left: short.Left, Message: short.Error()}}, nil
+		}
+		return Reserved{}, fault.New(op, fault.Invalid, err)
+	}
+	c.Queries[q.ID] = &q
+	c.Order = append(c.Order, q.ID)
+	if q.Key != "" {
+		c.Requests[request] = q.ID
+	}
+	if len(charges) > 0 {
+		c.fact("reserve", q.Collaboration, struct {
+			Query    string       `json:"query"`
+			Plan     string       `json:"plan"`
+			Manifest canon.Digest `json:"manifest"`
+			Price    []Price      `json:"price"`
+		}{q.ID, q.Plan, q.Manifest, q.Price})
+	}
+	return Reserved{Query: q, Answer: c.answer(&q)}, nil
+}
+
+// answer is the query that holds the release for q, if it is still there.
+func (s *state) answer(q *Query) *Query {
+	if a := s.Queries[q.PaidBy]; a != nil && a.Status == QueryReleased && a.Object != "" {
+		copied := *a
+		return &copied
+	}
+	return nil
+}
+
+// free keeps of a price what every asking costs.
+func free(price []Price) []Price {
+	var out []Price
+	for _, p := range price {
+		if p.Amount.Rho = 0; p.Amount.Queries > 0 {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func (c *change) charges(collab *collaboration, v *version, price []Price) ([]budget.Charge, error) {
+	var out []budget.Charge
+	for _, p := range price {
+		limits, err := v.limits(p.Owner, p.Namespace)
+		if err != nil {
+			return nil, err
+		}
+		if len(limits) == 0 {
+			return nil, fault.Newf("reserve", fault.Invalid, "%s has no budget in namespace %q", p.Owner, p.Namespace)
+		}
+		key := budget.Key{Owner: collab.Owners[p.Owner], Namespace: p.Namespace}
+		out = append(out, budget.Charge{Owner: p.Owner, Key: key.String(), Limits: limits, Amount: p.Amount})
+	}
+	return out, nil
+}
+
+// Record commits a release: its receipt becomes a leaf of the log before anything leaves. Body is the leaf's body; Object is where the
+// release lies sealed.
+type Record struct {
+	Query  string       `json:"query"`
+	Body   []byte       `json:"body"`
+	Object string       `json:"object"`
+	Digest canon.Digest `json:"digest"`
+}
+
+func (Record) kind() string { return "record" }
+
+// Recorded tells where the receipt is in the log.
+type Recorded struct {
+	Query   Query `json:"query"`
+	Receipt int64 `json:"receipt"`
+	Size    int64 `json:"size"` // of the log with it
+}
+
+func (c *change) record(b Record) (Recorded, error) {
+	asked := c.Queries[b.Query]
+	if asked == nil {
+		return Recorded{}, fault.Newf("record", fault.NotFound, "query %q is not known", b.Query)
+	}
+	paid := c.Queries[asked.PaidBy]
+	for _, ref := range paid.Datasets { // deleted while it was executed: nothing may leave any more
+		if now, ok := c.Collaborations[paid.Collaboration].Datasets[ref.Dataset].find(ref.Version); !ok || now.Deleted {
+			return Recorded{}, fault.Newf("record", fault.Conflict, "dataset %s version %d was deleted", ref.Dataset, ref.Version)
+		}
+	}
+	if a := c.answer(asked); a == nil {
+		paid.Receipt = c.leaf("release", paid.Collaboration, b.Body, b.Object)
+		paid.Status, paid.Object, paid.Digest, paid.Incident = QueryReleased, b.Object, b.Digest, ""
+		c.Budget.Settle(paid.ID, budget.Acknowledged)
+	}
+	if asked != paid {
+		asked.Status, asked.Receipt = QueryReleased, paid.Receipt
+		c.Budget.Settle(asked.ID, budget.Acknowledged)
+	}
+	return Recorded{Query: *paid, Receipt: paid.Receipt, Size: c.Tree.Size()}, nil
+}
+
+func (d *dataset) find(version uint32) (DatasetVersion, bool) {
+	if d == nil {
+		return DatasetVersion{}, false
+	}
+	i := slices.IndexFunc(d.Versions, func(v DatasetVersion) bool { return v.Version == version })
+	if i < 0 {
+		return DatasetVersion{}, false
+	}
+	return d.Versions[i], true
+}
+
+// Fail notes that a query failed or that nobody knows how it ended. It stays charged.
+type Fail struct {
+	Query    string `json:"query"`
+	Incident string `json:"incident"`
+}
+
+func (Fail) kind() string { return "fail" }
+
+func (c *change) fail(b Fail) (Query, error) {
+	q := c.Queries[b.Query]
+	if q == nil {
+		return Query{}, fault.Newf("fail", fault.NotFound, "query %q is not known", b.Query)
+	}
+	if q.Status == QueryReserved {
+		q.Status, q.Incident = QueryFailed, b.Incident
+		c.Budget.Settle(q.ID, budget.Unclear)
+		c.fact("fail", q.Collaboration, struct {
+			Query    string `json:"query"`
+			Incident string `json:"incident"`
+		}{q.ID, b.Incident})
+	}
+	return *q, nil
+}
+
+// spent is the epsilon of what an account has spent, at the smallest delta of the limits. Half of delta belongs to the selections
+// of private keys (PRIVACY.md R7), the other half to the conversion.
+func spent(a *budget.Account, limits []budget.Limit) (float64, bool) {
+	delta := 0.0
+	for _, l := range limits {
+		if l.Mechanism == mechanism.DifferentialPrivacy && l.Delta > 0 && (delta == 0 || l.Delta < delta) {
+			delta = l.Delta
+		}
+	}
+	if delta == 0 {
+		return 0, false
+	}
+	return mechanism.Epsilon(a.Spent.Rho, delta/2), true
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

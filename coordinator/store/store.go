@@ -1,0 +1,205 @@
+// Package store keeps what is too big for the replicated state in the object store: the encrypted parts of uploads, as they come, and
+// releases, sealed under a key of the coordinators.
+//
+// Invariant: a part is kept under its number with the digest that its sender named, or not at all. A release opens only under its own
+// name, and its digest is in the replicated state.
+//
+// Sees: ciphertext; released aggregates, which it seals
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net/url"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gocloud.dev/blob"
+	_ "gocloud.dev/blob/fileblob" // the default: a folder
+	_ "gocloud.dev/blob/memblob"  // for tests
+	"gocloud.dev/gcerrors"
+
+	"concordat.dev/coordinator/seal"
+	"concordat.dev/protocol/canon"
+)
+
+// MaxPart is the most that one part holds: 64 MiB of plaintext and what age adds to it.
+const MaxPart = 64<<20 + 1<<20
+
+// MaxParts is the most parts of one upload.
+const MaxParts = 10_000
+
+// The reasons why a part or a release is not kept or not given.
+var (
+	ErrDigest   = errors.New("the bytes do not have the digest that was named")
+	ErrTooLarge = errors.New("the part is too large")
+	ErrMissing  = errors.New("not in the object store")
+)
+
+const digestKey = "sha256"
+
+// Store is the object store of a mesh.
+type Store struct {
+	bucket *blob.Bucket
+	key    seal.Key
+}
+
+// Open opens a store by its gocloud.dev URL. A folder is made where it is missing.
+func Open(ctx context.Context, location string, root seal.Root) (*Store, error) {
+	u, err := url.Parse(location)
+	if err != nil {
+		return nil, fmt.Errorf("store: open: %w", err)
+	}
+	if u.Scheme == "file" {
+		if err := os.MkdirAll(u.Path, 0o700); err != nil {
+			return nil, fmt.Errorf("store: open: %w", err)
+		}
+		q := u.Query()
+		q.Set("no_tmp_dir", "true") // beside the file: a rename must not cross file systems
+		u.RawQuery = q.Encode()
+	}
+	b, err := blob.OpenBucket(ctx, u.String())
+	if err != nil {
+		return nil, fmt.Errorf("store: open %s: %w", u.Redacted(), err)
+	}
+	return &Store{bucket: b, key: root.Key(seal.Release)}, nil
+}
+
+// Close lets go of the store.
+func (s *Store) Close() error { return s.bucket.Close() }
+
+// PartKey is the name of a part's object.
+func PartKey(upload string, number uint32) string {
+	return fmt.Sprintf("uploads/%s/%d", upload, number)
+}
+
+// Part is an uploaded part.
+type Part struct {
+	Number uint32
+	Digest canon.Digest
+	Size   int64
+}
+
+// PutPart keeps a part. Sent again with the same digest, it is not written again.
+func (s *Store) PutPart(ctx context.Context, upload string, number uint32, digest canon.Digest, body io.Reader) error {
+	name := PartKey(upload, number)
+	if have, err := s.bucket.Attributes(ctx, name); err == nil && have.Metadata[digestKey] == digest.String() {
+		_, err := io.Copy(io.Discard, io.LimitReader(body, MaxPart+1))
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx) // cancelled, the writer keeps nothing
+	defer cancel()
+	w, err := s.bucket.NewWriter(ctx, name, &blob.WriterOptions{
+		ContentType: "application/octet-stream", Metadata: map[string]string{digestKey: digest.String()},
+	})
+	if err != nil {
+		return fmt.Errorf("store: part %d: %w", number, err)
+	}
+	sum := sha256.New()
+	n, err := io.Copy(io.MultiWriter(w, sum), io.LimitReader(body, MaxPart+1))
+	switch {
+	case err != nil:
+	case n > MaxPart:
+		err = fmt.Errorf("%w: more than %d bytes", ErrTooLarge, MaxPart)
+	case digestOf(sum) != digest:
+		err = fmt.Errorf("%w: %s, not %s", ErrDigest, digestOf(sum), digest)
+	default:
+		if err = w.Close(); err == nil {
+			return nil
+		}
+		return fmt.Errorf("store: part %d: %w", number, err)
+	}
+	cancel()
+	_ = w.Close() // it says that it was cancelled
+	return fmt.Errorf("store: part %d: %w", number, err)
+}
+
+func digestOf(h hash.Hash) canon.Digest { return canon.Of([sha256.Size]byte(h.Sum(nil))) }
+
+// Parts lists an upload's parts by number.
+func (s *Store) Parts(ctx context.Context, upload string) ([]Part, error) {
+	var parts []Part
+	err := s.each(ctx, upload, func(name string, size int64) error {
+		n, err := strconv.ParseUint(path.Base(name), 10, 32)
+		if err != nil {
+			return nil //nolint:nilerr // not a part
+		}
+		a, err := s.bucket.Attributes(ctx, name)
+		if err != nil {
+			return err
+		}
+		parts = append(parts, Part{Number: uint32(n), Digest: canon.Digest(a.Metadata[digestKey]), Size: size})
+		return nil
+	})
+	slices.SortFunc(parts, func(a, b Part) int { return int(a.Number) - int(b.Number) })
+	return parts, err
+}
+
+// DropUpload deletes an upload's parts.
+func (s *Store) DropUpload(ctx context.Context, upload string) error {
+	var names []string
+	err := s.each(ctx, upload, func(name string, _ int64) error { names = append(names, name); return nil })
+	return errors.Join(err, s.Delete(ctx, names...))
+}
+
+func (s *Store) each(ctx context.Context, upload string, do func(name string, size int64) error) error {
+	list := s.bucket.List(&blob.ListOptions{Prefix: "uploads/" + upload + "/"})
+	for {
+		o, err := list.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = do(o.Key, o.Size)
+		}
+		if err != nil {
+			return fmt.Errorf("store: parts of %s: %w", upload, err)
+		}
+	}
+}
+
+// Delete removes objects; those that are not there are no error.
+func (s *Store) Delete(ctx context.Context, names ...string) error {
+	var errs []error
+	for _, name := range names {
+		if err := s.bucket.Delete(ctx, name); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
+			errs = append(errs, fmt.Errorf("store: delete %s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// PutRelease seals a release under the id of its query. It never overwrites: each attempt has a name of its own.
+func (s *Store) PutRelease(ctx context.Context, query, attempt string, plain []byte) (name string, digest canon.Digest, err error) {
+	name = "releases/" + query + "/" + attempt
+	sealed := s.key.Seal(plain, name)
+	if err := s.bucket.WriteAll(ctx, name, sealed, nil); err != nil {
+		return "", "", fmt.Errorf("store: release %s: %w", query, err)
+	}
+	return name, canon.Sum(sealed), nil
+}
+
+// Release gives back what PutRelease sealed. Gone or changed, it is ErrMissing or ErrDigest.
+func (s *Store) Release(ctx context.Context, name string, digest canon.Digest) ([]byte, error) {
+	if !strings.HasPrefix(name, "releases/") {
+		return nil, fmt.Errorf("store: %q: %w", name, ErrMissing)
+	}
+	sealed, err := s.bucket.ReadAll(ctx, name)
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		return nil, fmt.Errorf("store: %s: %w", name, ErrMissing)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store: %s: %w", name, err)
+	}
+	if canon.Sum(sealed) != digest {
+		return nil, fmt.Errorf("store: %s: %w", name, ErrDigest)
+	}
+	return s.key.Open(sealed, name)
+}
