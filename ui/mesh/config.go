@@ -1,7 +1,7 @@
 package mesh
 
-// The configurations of coordinator and worker, as far as the supervisor fills them (their Config types say what each means). A
-// test of module integration reads what is written here with those types.
+// The configurations of coordinator and worker, as far as the supervisor fills them: their own Config types say what each field
+// means, and read it strictly, so that a difference shows as a process that does not start.
 
 type coordinatorConfig struct {
 	Node        string   `yaml:"node"`

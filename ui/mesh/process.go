@@ -158,7 +158,7 @@ func tail(file string) string {
 const (
 	graceTerm = 15 * time.Second
 	graceKill = 5 * time.Second
-	pollEvery = 20 * time.Millisecond
+	pollEvery = 50 * time.Millisecond
 )
 
 // stop ends processes together: SIGTERM, and SIGKILL for those that stay.
