@@ -62,6 +62,7 @@ type Price struct {
 	Owner     string        `json:"owner"`
 	Namespace string        `json:"namespace"`
 	Amount    budget.Amount `json:"amount"`
+	Before    mechanism.Rho `json:"before"` // what the account had spent for good, before this query
 }
 
 func (q *Query) reads(dataset string, version uint32) bool {
@@ -187,7 +188,7 @@ func free(price []Price) []Price {
 
 func (c *change) charges(collab *collaboration, v *version, price []Price) ([]budget.Charge, error) {
 	var out []budget.Charge
-	for _, p := range price {
+	for i, p := range price {
 		limits, err := v.limits(p.Owner, p.Namespace)
 		if err != nil {
 			return nil, err
@@ -196,6 +197,7 @@ func (c *change) charges(collab *collaboration, v *version, price []Price) ([]bu
 			return nil, fault.Newf("reserve", fault.Invalid, "%s has no budget in namespace %q", p.Owner, p.Namespace)
 		}
 		key := budget.Key{Owner: collab.Owners[p.Owner], Namespace: p.Namespace}
+		price[i].Before = c.Budget.Account(key).Spent.Rho
 		out = append(out, budget.Charge{Owner: p.Owner, Key: key.String(), Limits: limits, Amount: p.Amount})
 	}
 	return out, nil

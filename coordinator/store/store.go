@@ -28,13 +28,14 @@ import (
 
 	"concordat.dev/coordinator/seal"
 	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/upload"
 )
 
 // MaxPart is the most that one part holds: 64 MiB of plaintext and what age adds to it.
-const MaxPart = 64<<20 + 1<<20
+const MaxPart = upload.MaxCiphertext
 
 // MaxParts is the most parts of one upload.
-const MaxParts = 10_000
+const MaxParts = upload.MaxParts
 
 // The reasons why a part or a release is not kept or not given.
 var (
