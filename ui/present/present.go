@@ -198,7 +198,7 @@ func Count(n int64, noun string) string {
 	switch {
 	case n == 1:
 		return "1 " + noun
-	case strings.HasSuffix(noun, "y"):
+	case strings.HasSuffix(noun, "y") && !strings.HasSuffix(noun, "ey"):
 		return Integer(n) + " " + strings.TrimSuffix(noun, "y") + "ies"
 	default:
 		return Integer(n) + " " + noun + "s"

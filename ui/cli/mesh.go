@@ -1,0 +1,318 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"concordat.dev/protocol/key"
+	"concordat.dev/protocol/marble"
+	"concordat.dev/ui/mesh"
+	"concordat.dev/ui/present"
+	"github.com/spf13/cobra"
+)
+
+// simulationBanner stands on every screen that shows data, or what a mesh promises, while no hardware protects it.
+const simulationBanner = "SIMULATION: no enclave hardware; nothing here is protected from the host it runs on"
+
+func (a *app) banner(mode string) {
+	if mode != "sgx" {
+		a.say("%s", simulationBanner)
+	}
+}
+
+func (a *app) upCommand() *cobra.Command {
+	var o mesh.Options
+	c := &cobra.Command{
+		Use:   "up",
+		Short: "Start a mesh on this machine; the state is under --home",
+		Long: `Starts MarbleRun, coordinators and workers on loopback and waits until they are ready; they run on when this command ends.
+A mesh that was set up before comes up again with the same secrets, ledger and addresses, or says what changed.
+
+Founders are the keys that may propose the first manifest: --founder, else all keys in HOME/keys, else a new default key.`,
+		Example: lines("concordat up", "concordat up --port 7300 --workers 3", `concordat up --founder "$(concordat key show clinic.key)"`),
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			o.Home = a.home
+			return a.up(c.Context(), o)
+		},
+	}
+	flags := c.Flags()
+	flags.StringArrayVar(&o.Founders, "founder", nil, "public key that may propose the first manifest, repeatable")
+	flags.IntVar(&o.Coordinators, "coordinators", 3, "how many coordinators a new mesh gets")
+	flags.IntVar(&o.Workers, "workers", 2, "how many workers a new mesh gets")
+	flags.IntVar(&o.Port, "port", 0, "first of consecutive ports of a new mesh, 0: free ones")
+	flags.StringVar(&o.ObjectStore, "object-store", "", "URL of the object store of a new mesh: file, s3 or azblob (default: a folder under HOME)")
+	flags.DurationVar(&o.Timeout, "timeout", 2*time.Minute, "how long all of it may take to be ready")
+	return c
+}
+
+func (a *app) up(ctx context.Context, o mesh.Options) error {
+	for _, f := range o.Founders {
+		if _, err := key.ParsePublic(f); err != nil {
+			return usagef("up: --founder: %w", err)
+		}
+	}
+	if len(o.Founders) == 0 {
+		founders, err := a.founders()
+		if err != nil {
+			return err
+		}
+		o.Founders = founders
+	}
+	started := time.Now()
+	o.Progress = func(step string) { a.say("%6s  %s", elapsed(started), step) }
+	m, err := mesh.Up(ctx, o)
+	if err != nil {
+		return err
+	}
+	a.say("%6s  ready", elapsed(started))
+	a.banner(m.State().Mode)
+	a.addresses(m.State())
+	a.say("next: 'concordat status', 'concordat manifest propose DIR --pin', 'concordat down'")
+	return nil
+}
+
+// founders are all keys of the home; nil, which keeps those of before, where a mesh has some already.
+func (a *app) founders() ([]string, error) {
+	if m, err := mesh.Open(a.home); err == nil && len(m.State().Founders) > 0 {
+		return nil, nil
+	}
+	files, err := filepath.Glob(filepath.Join(a.home, keyFolder, "*"+keyEnding))
+	if err != nil {
+		return nil, fmt.Errorf("look for keys: %w", err)
+	}
+	if len(files) == 0 {
+		file := filepath.Join(a.home, keyFolder, defaultKey+keyEnding)
+		if err := a.newKey(file); err != nil {
+			return nil, err
+		}
+		files = []string{file}
+	}
+	var founders []string
+	for _, file := range files {
+		k, err := key.Load(file)
+		if err != nil {
+			return nil, err
+		}
+		founders = append(founders, k.Public().String())
+	}
+	return founders, nil
+}
+
+func (a *app) addresses(s mesh.State) {
+	for _, c := range s.Coordinators {
+		fmt.Fprintf(a.Out, "%-16s https://%s\n", c.Name, c.API)
+	}
+	fmt.Fprintf(a.Out, "%-16s https://%s\n", "marblerun", s.MarbleRun.Clients)
+	fmt.Fprintf(a.Out, "%-16s %s\n", "root to pin", s.RootCertificate)
+}
+
+func (a *app) downCommand() *cobra.Command {
+	var wipe bool
+	c := &cobra.Command{
+		Use:     "down",
+		Short:   "End the mesh of this machine; its data stays",
+		Long:    "Ends all processes of the mesh under --home. With --wipe its state goes too: secrets, and with them all data sealed under them.\nKeys in HOME/keys stay.",
+		Example: lines("concordat down", "concordat down --wipe"),
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			m, err := mesh.Open(a.home)
+			if errors.Is(err, mesh.ErrNone) {
+				a.say("no mesh under %s", a.home)
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if err := m.Down(); err != nil {
+				return err
+			}
+			a.say("down")
+			if !wipe {
+				return nil
+			}
+			if err := m.Wipe(); err != nil {
+				return err
+			}
+			a.say("wiped")
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&wipe, "wipe", false, "remove the mesh's state and all its data for good")
+	return c
+}
+
+func (a *app) statusCommand() *cobra.Command {
+	var formatName string
+	c := &cobra.Command{
+		Use:     "status",
+		Short:   "Processes of the mesh, its leader, workers and collaborations",
+		Long:    "Looks at the processes of the mesh under --home and asks each coordinator over the verified channel. Exit code 1 where none answers.",
+		Example: lines("concordat status", "concordat status --format json"),
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			format, err := present.ParseFormat(formatName, present.Table, present.JSON)
+			if err != nil {
+				return usagef("--format: %w", err)
+			}
+			m, err := mesh.Open(a.home)
+			if err != nil {
+				return err
+			}
+			return a.status(m.Status(c.Context()), format)
+		},
+	}
+	c.Flags().StringVar(&formatName, "format", "table", "table or json")
+	return c
+}
+
+func (a *app) status(r mesh.Report, format present.Format) error {
+	answering := 0
+	for _, c := range r.Coordinators {
+		if c.Status != nil {
+			answering++
+		}
+	}
+	var err error
+	if format == present.JSON {
+		err = a.statusJSON(r)
+	} else {
+		a.banner(r.State.Mode)
+		err = a.statusTable(r)
+	}
+	if err == nil && answering == 0 {
+		a.say("no coordinator answers: 'concordat up' starts the mesh")
+		return silent(exitFailed)
+	}
+	return err
+}
+
+func (a *app) statusJSON(r mesh.Report) error {
+	type coordinator struct {
+		Name   string `json:"name"`
+		API    string `json:"api"`
+		Leader string `json:"leader,omitempty"`
+		Error  string `json:"error,omitempty"`
+	}
+	type process struct {
+		Name    string `json:"name"`
+		PID     int    `json:"pid"`
+		Running bool   `json:"running"`
+	}
+	out := struct {
+		Mode           string          `json:"mode"`
+		Ledger         string          `json:"ledger"`
+		Pins           json.RawMessage `json:"pins"`
+		Processes      []process       `json:"processes"`
+		Coordinators   []coordinator   `json:"coordinators"`
+		Workers        []string        `json:"workers"`
+		Collaborations []string        `json:"collaborations"`
+	}{Mode: r.State.Mode, Ledger: r.State.Ledger, Processes: []process{}, Coordinators: []coordinator{}, Workers: []string{}, Collaborations: []string{}}
+	pins, err := json.Marshal(r.State.Pins())
+	if err != nil {
+		return err
+	}
+	out.Pins = pins
+	for _, p := range r.Processes {
+		out.Processes = append(out.Processes, process{p.Name, p.PID, p.Running})
+	}
+	for _, c := range r.Coordinators {
+		one := coordinator{Name: c.Name, API: c.API}
+		if c.Err != nil {
+			one.Error = c.Err.Error()
+		}
+		if c.Status != nil {
+			one.Leader = c.Status.GetLeader()
+			out.Collaborations = append([]string{}, c.Status.GetCollaborations()...)
+			out.Workers = out.Workers[:0]
+			for _, w := range c.Status.GetWorkers() {
+				out.Workers = append(out.Workers, w.GetId())
+			}
+		}
+		out.Coordinators = append(out.Coordinators, one)
+	}
+	return present.Object(a.Out, out)
+}
+
+func (a *app) statusTable(r mesh.Report) error {
+	processes := present.Grid{Columns: []present.Column{{Name: "process"}, {Name: "pid", Right: true}, {Name: "runs"}, {Name: "address"}, {Name: "says"}}}
+	about := map[string][2]string{"marblerun": {"https://" + r.State.MarbleRun.Clients, marbleRunState(r.MarbleRun)}}
+	for _, c := range r.Coordinators {
+		says := ""
+		switch {
+		case c.Err != nil:
+			says = c.Err.Error()
+		case c.Status.GetLeader() == c.Status.GetNode() && c.Status.GetLeader() != "":
+			says = "leader"
+		case c.Status.GetLeader() == "":
+			says = "no leader known"
+		default:
+			says = "follows " + c.Status.GetLeader()
+		}
+		about[c.Name] = [2]string{"https://" + c.API, says}
+	}
+	for _, w := range r.State.Workers {
+		about[w.Name] = [2]string{w.Mesh, workerSays(r, w.Mesh)}
+	}
+	for _, p := range r.Processes {
+		runs := "no"
+		if p.Running {
+			runs = "yes"
+		}
+		processes.Rows = append(processes.Rows, []string{p.Name, fmt.Sprint(p.PID), runs, about[p.Name][0], about[p.Name][1]})
+	}
+	if err := processes.Write(a.Out); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.Out, "\nledger          %s\nroot to pin     %s\n", r.State.Ledger, r.State.RootCertificate)
+	for _, c := range r.Coordinators {
+		if c.Status != nil {
+			fmt.Fprintf(a.Out, "collaborations  %s\n", orNone(strings.Join(c.Status.GetCollaborations(), ", ")))
+			break
+		}
+	}
+	return nil
+}
+
+// workerSays is what the coordinators know of a worker at an address.
+func workerSays(r mesh.Report, address string) string {
+	for _, c := range r.Coordinators {
+		for _, w := range c.Status.GetWorkers() {
+			if w.GetAddress() != address {
+				continue
+			}
+			if !w.GetReady() {
+				return "not ready"
+			}
+			if n := len(w.GetLoaded()); n > 0 {
+				return present.Count(int64(n), "dataset") + " loaded"
+			}
+			return "ready"
+		}
+	}
+	return "not announced"
+}
+
+func marbleRunState(s marble.State) string {
+	switch s {
+	case 0:
+		return "does not answer"
+	case marble.AcceptingMarbles:
+		return "accepts marbles"
+	}
+	return fmt.Sprintf("state %d", s)
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+func elapsed(since time.Time) string { return time.Since(since).Round(100 * time.Millisecond).String() }
