@@ -36,7 +36,7 @@ func private(spec *mechanism.Spec, all map[string]keyedGroup, key noise.Key) ([]
 	}
 	var rows []keyedRow
 	for _, g := range candidates {
-		n := &noisyGroup{spec: spec, noises: noises, group: g, values: make([]*big.Int, len(spec.Columns))}
+		n := &noisyGroup{spec: spec, noises: noises, group: g, values: make([]*big.Int, len(spec.Columns)), trees: make([]*tree, len(spec.Columns))}
 		if !n.selected() {
 			continue
 		}
@@ -100,6 +100,7 @@ type noisyGroup struct {
 	noises []columnNoise
 	group  keyedGroup
 	values []*big.Int
+	trees  []*tree
 }
 
 // Value is the noisy sum of a column: the same however often it is read.

@@ -16,11 +16,15 @@ type tree struct {
 	id     []byte
 	levels int
 	below  []int64 // rows in leaves before each leaf
+	seen   map[[2]int]float64
 }
 
 func (g *noisyGroup) tree(column int) *tree {
-	levels := g.spec.Columns[column].Levels
-	return &tree{g.noises[column], g.group.id, levels, cumulate(g.group.Leaves[column], levels)}
+	if g.trees[column] == nil {
+		levels := g.spec.Columns[column].Levels
+		g.trees[column] = &tree{g.noises[column], g.group.id, levels, cumulate(g.group.Leaves[column], levels), map[[2]int]float64{}}
+	}
+	return g.trees[column]
 }
 
 // Cumulate is the number of rows in leaves before each leaf, and in all.
@@ -35,13 +39,18 @@ func cumulate(leaves map[int]int64, levels int) []int64 {
 	return below
 }
 
-// Bin is the noisy number of rows in bin number i of a level.
+// Bin is the noisy number of rows in bin number i of a level: the same however often it is read.
 func (t *tree) bin(level, i int) float64 {
-	width := 1 << (t.levels - level)
-	rows := big.NewInt(t.below[(i+1)*width] - t.below[i*width])
-	at := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, uint64(level)), uint64(i))
-	x := t.noise.gaussian.Draw(t.noise.key.Stream(t.id, at))
-	return asFloat(x.Add(x, rows))
+	n, known := t.seen[[2]int{level, i}]
+	if !known {
+		width := 1 << (t.levels - level)
+		rows := big.NewInt(t.below[(i+1)*width] - t.below[i*width])
+		at := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, uint64(level)), uint64(i))
+		x := t.noise.gaussian.Draw(t.noise.key.Stream(t.id, at))
+		n = asFloat(x.Add(x, rows))
+		t.seen[[2]int{level, i}] = n
+	}
+	return n
 }
 
 // Quantile is found by descent: in each bin, is the wanted rank in the left half? The value lies where the descent ends, or by interpolation in the
