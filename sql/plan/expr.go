@@ -55,7 +55,7 @@ type Step struct {
 
 // Call applies an operator or function. The operators: = <> < <= > >= and or not is_null in (first argument against the constants
 // that follow) like (prefix% pattern) + - * / neg abs round floor ceil least greatest coalesce left lower upper trim
-// date_trunc date_diff date_part.
+// date_trunc date_diff date_part, and clamp (argument, low, high), which only decisions write.
 type Call struct {
 	Span
 	Op   string

@@ -1,0 +1,117 @@
+// Package decide judges a plan against the policies of the datasets that it reads: whether it may run, under which mechanism, and
+// at which price. PRIVACY.md sections 2 to 4a are its specification.
+//
+// Invariant: pure. The verdict, the reasons and the price follow from plan and policies alone, never from data; all reasons are
+// told, not just the first.
+//
+// Sees: metadata
+package decide
+
+import (
+	"concordat.dev/policies/mechanism"
+	"concordat.dev/protocol/document"
+	"concordat.dev/sql/plan"
+	"concordat.dev/sql/refusal"
+)
+
+// Request is what is judged.
+type Request struct {
+	Plan     plan.Relation               // as bound; Decide normalises it
+	Policies map[string]*document.Policy // by dataset id, defaults written out
+	Rho      float64                     // the analyst's choice for each aggregate; 0: the owners'
+}
+
+// Decision is the answer. Release is nil when anything was refused.
+type Decision struct {
+	Refusals []refusal.Refusal
+	Release  *Release
+	Prices   []Price
+	Datasets []string // ids that the plan reads, in order of first use
+	Notes    []string // what an analyst should know, in plain words
+}
+
+// Release says what an engine computes of the protected rows, what the mechanism does with it, and what is computed on the released rows.
+type Release struct {
+	Bounded plan.Bounded
+	Spec    mechanism.Spec
+	Outer   plan.Relation // reads the release through plan.Released: keys, then cells
+	Digest  string        // of the whole plan
+}
+
+// Price is what one owner's namespace pays: rho, or one query of a quota.
+type Price struct {
+	Owner     string
+	Namespace string
+	Datasets  []string // whose budgets pay: the owner's datasets that the plan reads
+	Rho       mechanism.Rho
+	Queries   int64
+}
+
+// Decide judges a plan. Refusals that reading and binding found are passed in, so that the list is whole.
+func Decide(req Request, refused *refusal.List) Decision {
+	d := &decider{policies: req.Policies, refused: refused, constants: map[string]map[string]bool{}}
+	root := plan.Normalise(req.Plan)
+	out := Decision{Datasets: plan.Scans(root)}
+	top := d.relation(root)
+	if top.kind == perUnit || top.kind == public {
+		d.notAggregated(root, top)
+	}
+	d.owners(root)
+	if d.release != nil && refused.Empty() {
+		out.Release = d.assemble(root, req.Rho)
+		out.Prices = d.prices(out.Release)
+		out.Notes = d.notes
+	}
+	if out.Refusals = refused.All(); len(out.Refusals) > 0 {
+		out.Release, out.Prices = nil, nil
+	}
+	return out
+}
+
+type decider struct {
+	policies  map[string]*document.Policy
+	refused   *refusal.List
+	constants map[string]map[string]bool // column -> constants it is compared with
+	release   *plan.Aggregate
+	input     *relation // of the release
+	aggs      []aggregate
+	keys      []fact
+	notes     []string
+}
+
+func (d *decider) refuse(code refusal.Code, span refusal.Span, from []origin, rule, message, suggestion string) {
+	r := refusal.Refusal{Code: code, Span: span, Rule: rule, Message: message, Suggestion: suggestion}
+	if len(from) > 0 {
+		r.Owner, r.Dataset, r.Column = from[0].owner, from[0].dataset, from[0].column
+	}
+	d.refused.Add(r)
+}
+
+// notAggregated refuses a query whose rows are those of units.
+func (d *decider) notAggregated(root plan.Relation, top *relation) {
+	span := root.Place()
+	if p, ok := root.(*plan.Project); ok && len(p.Exprs) > 0 {
+		span = refusal.Span{}
+		for i, e := range p.Exprs {
+			span = span.Cover(e.Place())
+			d.output(e.Place(), top.cols[i])
+		}
+	} else if a, ok := root.(*plan.Aggregate); ok {
+		for i, k := range a.Keys {
+			d.output(k.Place(), top.cols[i])
+		}
+	} else {
+		for i := range root.Schema() {
+			d.output(span, top.cols[i])
+		}
+	}
+	suggestion := "Aggregate in the outermost SELECT, for example count(DISTINCT …), and group by dimensions."
+	d.refuse(refusal.NotAggregated, span, nil, "release", "The outermost query would release rows of single units.", suggestion)
+}
+
+func (d *decider) output(span refusal.Span, f fact) {
+	if f.role == identifier || f.role == nullableUnit {
+		d.refuse(refusal.IdentifierUse, span, f.from, "role: identifier", "An identifier is never in an output.",
+			"Count it: count(DISTINCT "+f.name()+").")
+	}
+}

@@ -1,0 +1,328 @@
+package decide
+
+import (
+	"fmt"
+	"strings"
+
+	"concordat.dev/protocol/document"
+	"concordat.dev/sql/plan"
+	"concordat.dev/sql/refusal"
+)
+
+// kind is the property that each relation of a plan has (PRIVACY.md section 4).
+type kind int
+
+const (
+	broken   kind = iota // refused already
+	public               // protects nobody
+	perUnit              // rows of units of one namespace
+	afterRel             // computed from the release
+)
+
+// relation is what is known of a relation.
+type relation struct {
+	kind      kind
+	namespace string
+	cols      []fact
+	units     map[int]bool // columns that hold the unit
+	keyed     bool         // the unit and the columns of key name at most one row
+	key       []int
+	simple    bool               // bounding may be skipped where rows are one per unit (R9)
+	owners    map[string]bool    // owners with units behind every row
+	optional  map[string]bool    // owners read by NOT EXISTS or on a nullable side only
+	joined    map[string]bool    // datasets that an INNER, EXISTS or IN joins with another owner's
+	datasets  map[string]bool    // protected datasets that were read
+	repeats   []string           // notes: joins that repeat rows
+	policies  []*document.Policy // of the protected datasets
+	unit      int                // the first column that holds the unit
+}
+
+func (d *decider) relation(r plan.Relation) *relation {
+	switch r := r.(type) {
+	case *plan.Scan:
+		return d.scan(r)
+	case *plan.Filter:
+		return d.filter(r)
+	case *plan.Project:
+		return d.project(r)
+	case *plan.Join:
+		return d.join(r)
+	case *plan.Union:
+		return d.union(r)
+	case *plan.Aggregate:
+		return d.aggregate(r)
+	case *plan.Window:
+		return d.window(r)
+	case *plan.Sort:
+		in := d.relation(r.Input)
+		for _, k := range r.Keys {
+			d.derive(k.Expr, in)
+		}
+		return in
+	case *plan.Limit:
+		return d.limit(r)
+	}
+	return &relation{kind: broken}
+}
+
+func (d *decider) scan(r *plan.Scan) *relation {
+	p := d.policies[r.Dataset]
+	out := &relation{kind: perUnit, units: map[int]bool{}, owners: map[string]bool{p.Owner: true}, optional: map[string]bool{},
+		joined: map[string]bool{}, datasets: map[string]bool{}}
+	if p.Unit.None {
+		out.kind, out.owners = public, map[string]bool{}
+	} else {
+		out.namespace, out.keyed, out.simple = p.Unit.Namespace, p.Unit.Unique, p.Unit.Unique
+		out.datasets[r.Dataset] = true
+		out.policies = []*document.Policy{p}
+	}
+	for i, c := range r.Columns {
+		if p.Unit.None {
+			out.cols = append(out.cols, publicFact(p, c.Name, p.Columns[c.Name]))
+			continue
+		}
+		out.cols = append(out.cols, columnFact(p, c.Name, p.Columns[c.Name]))
+		if c.Name == p.Unit.Column {
+			out.units[i], out.unit = true, i
+		}
+	}
+	return out
+}
+
+func (d *decider) filter(r *plan.Filter) *relation {
+	in := d.relation(r.Input)
+	if in.kind == broken {
+		return in
+	}
+	for _, c := range r.Conds {
+		d.condition(c, in)
+	}
+	return in
+}
+
+func (d *decider) project(r *plan.Project) *relation {
+	in := d.relation(r.Input)
+	if in.kind == broken {
+		return in
+	}
+	out := *in
+	out.cols, out.units, out.key, out.unit = nil, map[int]bool{}, nil, -1
+	at := map[int]int{}
+	for i, e := range r.Exprs {
+		f := d.derive(e, in)
+		out.cols = append(out.cols, f)
+		if c, ok := e.(*plan.Col); ok {
+			if _, have := at[c.Index]; !have {
+				at[c.Index] = i
+			}
+			if in.units[c.Index] {
+				out.units[i] = true
+				if out.unit < 0 {
+					out.unit = i
+				}
+			}
+		}
+	}
+	for _, k := range in.key {
+		to, ok := at[k]
+		if !ok {
+			out.keyed = false
+		}
+		out.key = append(out.key, to)
+	}
+	return &out
+}
+
+func (d *decider) limit(r *plan.Limit) *relation {
+	in := d.relation(r.Input)
+	if in.kind == perUnit {
+		d.refuse(refusal.UnsupportedSyntax, r.Span, nil, "R6", "LIMIT and OFFSET cut released rows only.", "Move LIMIT to the outermost SELECT, or rank rows of each unit with row_number().")
+	}
+	return in
+}
+
+func (d *decider) union(r *plan.Union) *relation {
+	var out *relation
+	for _, p := range r.Parts {
+		in := d.relation(p)
+		switch {
+		case in.kind == broken:
+			return in
+		case in.kind == afterRel:
+			d.refuse(refusal.UnsupportedSyntax, r.Span, nil, "R6", "UNION ALL takes queries of units, not released rows.", "Run each query by itself.")
+			return &relation{kind: broken}
+		case in.kind == public:
+			d.refuse(refusal.UnitLost, r.Span, nil, "R6", "UNION ALL takes queries of units; one part reads public data only.", "Give every part the unit.")
+			return &relation{kind: broken}
+		case out == nil:
+			c := *in
+			out = &c
+		default:
+			d.unite(out, in, r.Span)
+		}
+	}
+	if len(out.units) == 0 {
+		d.refuse(refusal.UnitLost, r.Span, nil, "section 4", "The parts of UNION ALL share no column that holds the unit.", "Select the identifier in the same place of every part.")
+		return &relation{kind: broken}
+	}
+	out.keyed, out.key, out.simple = false, nil, false
+	for out.unit = 0; !out.units[out.unit]; out.unit++ {
+	}
+	return out
+}
+
+func (d *decider) unite(out, in *relation, span refusal.Span) {
+	if out.namespace != in.namespace {
+		d.refuse(refusal.NamespaceMismatch, span, nil, "section 4", fmt.Sprintf("UNION ALL mixes the namespaces %s and %s.", out.namespace, in.namespace), "Unite data of one namespace.")
+	}
+	if !sameOwners(out.owners, in.owners) {
+		// an owner of one part only has fewer units behind a cell than the cell itself
+		for o := range in.owners {
+			if !out.owners[o] {
+				out.owners[o] = true
+				out.optional["union:"+o] = true
+			}
+		}
+		for o := range out.owners {
+			if !in.owners[o] {
+				out.optional["union:"+o] = true
+			}
+		}
+	}
+	units := map[int]bool{}
+	for i := range out.units {
+		if in.units[i] {
+			units[i] = true
+		}
+	}
+	out.units = units
+	for i := range out.cols {
+		out.cols[i] = hull(out.cols[i], in.cols[i])
+	}
+	merge(out, in)
+}
+
+func sameOwners(a, b map[string]bool) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for o := range a {
+		if !b[o] {
+			return false
+		}
+	}
+	return true
+}
+
+// merge adds what another relation reads.
+func merge(out, in *relation) {
+	for k := range in.joined {
+		out.joined[k] = true
+	}
+	for k := range in.datasets {
+		out.datasets[k] = true
+	}
+	for k := range in.optional {
+		out.optional[k] = true
+	}
+	out.policies = append(append([]*document.Policy{}, out.policies...), in.policies...)
+	out.repeats = append(append([]string{}, out.repeats...), in.repeats...)
+}
+
+func (d *decider) aggregate(r *plan.Aggregate) *relation {
+	in := d.relation(r.Input)
+	switch in.kind {
+	case broken:
+		return in
+	case afterRel:
+		d.refuse(refusal.UnitLost, r.Span, nil, "R6", "The inner query forgets the unit: what it releases may not be aggregated again.",
+			"Group the inner query by the identifier as well, so that it stays a query of units.")
+		return &relation{kind: broken}
+	case public:
+		d.refuse(refusal.JoinNotOnUnit, r.Span, nil, "R6", "The query aggregates public data only.", "Join it with a protected dataset.")
+		return &relation{kind: broken}
+	}
+	for _, k := range r.Keys {
+		if c, ok := k.(*plan.Col); ok && in.units[c.Index] {
+			return d.innerAggregate(r, in)
+		}
+	}
+	return d.outerAggregate(r, in)
+}
+
+// innerAggregate is a GROUP BY or DISTINCT that holds the unit: its rows are still those of units.
+func (d *decider) innerAggregate(r *plan.Aggregate, in *relation) *relation {
+	out := *in
+	out.cols, out.units, out.key, out.keyed, out.unit = nil, map[int]bool{}, nil, true, -1
+	for i, k := range r.Keys {
+		f := d.derive(k, in)
+		if c, ok := k.(*plan.Col); ok && in.units[c.Index] {
+			out.units[i] = true
+			if out.unit < 0 {
+				out.unit = i
+			}
+		} else {
+			d.key(k, f)
+			out.key = append(out.key, i)
+		}
+		out.cols = append(out.cols, f)
+	}
+	for _, a := range r.Aggs {
+		out.cols = append(out.cols, d.innerAgg(a, in))
+	}
+	return &out
+}
+
+func (d *decider) innerAgg(a plan.Agg, in *relation) fact {
+	if a.Filter != nil {
+		d.condition(a.Filter, in)
+	}
+	out := fact{role: count, low: 0, high: inf, scale: 1, grain: 1, inner: innerCount}
+	var f fact
+	if a.Arg != nil {
+		if f = d.derive(a.Arg, in); f.role == bad {
+			return f
+		}
+		out.from = f.from
+	}
+	switch a.Func {
+	case "count":
+		if a.Arg == nil {
+			if out.low = 1; a.Filter != nil {
+				out.low = 0
+			}
+			return out
+		}
+		d.usable(a.Arg, f)
+		return out
+	case "count_distinct":
+		if f.role != identifier && f.role != nullableUnit {
+			d.usable(a.Arg, f)
+		}
+		return out
+	case "sum":
+		if !d.argument(a, f) {
+			return fact{role: bad}
+		}
+		return d.innerSum(a.Arg, f, in)
+	case "avg":
+		if !d.argument(a, f) {
+			return fact{role: bad}
+		}
+		return fact{role: measure, from: f.from, low: f.low, high: f.high, scale: f.scale, bare: true}
+	case "min", "max":
+		if f.role == identifier || f.role == nullableUnit {
+			d.identifierUse(a.Arg.Place(), f)
+			return fact{role: bad}
+		}
+		f.inner = notInner
+		if f.role == count && !f.finite() {
+			f.inner = innerCount
+		}
+		f.bare = true // the value of one of the unit's rows
+		f.nullable = f.nullable || a.Filter != nil
+		return f
+	}
+	d.refuse(refusal.UnsupportedSyntax, a.Span, f.from, "section 3", strings.ToUpper(a.Func)+" is not computed per unit.", "Per unit there are count, sum, avg, min and max.")
+	return fact{role: bad}
+}
