@@ -1,0 +1,140 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"filippo.io/age"
+
+	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/upload"
+	"concordat.dev/worker/storage"
+)
+
+// ErrPart says that an uploaded part is missing, damaged, out of place, or of another upload.
+var ErrPart = errors.New("uploaded part refused")
+
+// Parts are an upload in the object store. The caller has verified the statement's signature and that its target is the upload in question.
+type Parts struct {
+	Store     *storage.Store
+	Keys      []string // objects in order, as the coordinator names them
+	Statement upload.Statement
+	Identity  age.Identity // the private half of the recipient that the enclave offered for this upload
+}
+
+// Open is a Source: the text of all parts, one after the other; the next part is fetched meanwhile. A part is authenticated in pieces of 64 KiB as it is read
+// and as a whole at its end, so nothing of the text counts before io.EOF.
+func (p Parts) Open(ctx context.Context) (io.ReadCloser, error) {
+	if n := len(p.Statement.Parts); len(p.Keys) != n || n == 0 {
+		return nil, fmt.Errorf("%w: the statement names %d parts, %d are there", ErrPart, n, len(p.Keys))
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	s := &partStream{parts: p, cancel: cancel, fetched: make(chan fetched)}
+	go s.fetch(ctx)
+	return s, nil
+}
+
+type fetched struct {
+	body []byte
+	err  error
+}
+
+type partStream struct {
+	parts   Parts
+	cancel  context.CancelFunc
+	fetched chan fetched
+	number  int // of the current part, from 1
+	body    []byte
+	text    io.Reader
+	err     error
+}
+
+func (s *partStream) fetch(ctx context.Context) {
+	defer close(s.fetched)
+	for i := range s.parts.Keys {
+		body, err := s.parts.get(ctx, i)
+		select {
+		case s.fetched <- fetched{body, err}:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (p Parts) get(ctx context.Context, i int) ([]byte, error) {
+	body, err := p.Store.Get(ctx, p.Keys[i], upload.MaxCiphertext)
+	if errors.Is(err, storage.ErrMissing) {
+		return nil, fmt.Errorf("%w: part %d of %d is missing: upload it again", ErrPart, i+1, len(p.Keys))
+	} else if err != nil {
+		return nil, fmt.Errorf("part %d of %d: %w", i+1, len(p.Keys), err)
+	}
+	return body, nil
+}
+
+// blame says what is wrong with the current part, which didn't decrypt to its end.
+func (s *partStream) blame(err error) error {
+	parts := s.parts.Statement.Parts
+	digest := canon.Sum(s.body)
+	place := fmt.Sprintf("part %d of %d", s.number, len(parts))
+	if digest == parts[s.number-1].Digest {
+		return fmt.Errorf("%w: %s is the signed one, but not of this upload: %w", ErrPart, place, err)
+	}
+	if other := slices.IndexFunc(parts, func(p upload.Part) bool { return p.Digest == digest }); other >= 0 {
+		return fmt.Errorf("%w: part %d lies in the place of %s: the order isn't the signed one: %w", ErrPart, other+1, place, err)
+	}
+	return fmt.Errorf("%w: %s was changed after it was signed; upload it again: %w", ErrPart, place, err)
+}
+
+// Read gives text; io.EOF only after the last part was authenticated to its end.
+func (s *partStream) Read(b []byte) (int, error) {
+	for s.err == nil {
+		if s.text == nil {
+			s.err = s.next()
+			continue
+		}
+		n, err := s.text.Read(b)
+		if errors.Is(err, io.EOF) {
+			s.text, err = nil, nil
+		} else if err != nil {
+			s.err = s.blame(err)
+		}
+		if n > 0 {
+			return n, nil
+		}
+	}
+	return 0, s.err
+}
+
+func (s *partStream) next() error {
+	f, more := <-s.fetched
+	switch {
+	case !more && s.number == len(s.parts.Keys):
+		return io.EOF
+	case !more:
+		return context.Canceled
+	case f.err != nil:
+		return f.err
+	}
+	s.number, s.body = s.number+1, f.body
+	text, err := upload.DecryptPart(s.parts.Identity, s.parts.Statement.Header(uint32(s.number)), s.parts.Statement.Parts[s.number-1], bytes.NewReader(s.body)) //nolint:gosec // a statement has few parts
+	if err != nil {
+		return s.blame(err)
+	}
+	s.text = text
+	return nil
+}
+
+// Close stops the fetching.
+func (s *partStream) Close() error {
+	s.cancel()
+	for range s.fetched { //nolint:revive // waits for the goroutine
+	}
+	return nil
+}

@@ -1,0 +1,30 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+
+	"concordat.dev/worker/storage"
+)
+
+// Seal makes a dataset version of an upload: parts to text, text to validated batches, batches to sealed files. On any error, also when the
+// file is rejected, nothing of it stays in the store.
+func Seal(ctx context.Context, options Options, parts Parts, store *storage.Store, wrapper *storage.Wrapper, binding storage.Binding) (storage.Sealed, Report, error) {
+	schema, err := Schema(options.Policy)
+	if err != nil {
+		return storage.Sealed{}, Report{}, err
+	}
+	w, err := storage.NewWriter(ctx, store, wrapper, binding, schema)
+	if err != nil {
+		return storage.Sealed{}, Report{}, err
+	}
+	report, err := File(ctx, options, parts.Open, w)
+	if err != nil {
+		return storage.Sealed{}, report, errors.Join(err, w.Abort())
+	}
+	sealed, err := w.Seal()
+	if err != nil {
+		return storage.Sealed{}, report, err
+	}
+	return sealed, report, nil
+}
