@@ -58,6 +58,9 @@ func LimitOf(p *document.Policy) (limit Limit, ok bool, err error) {
 	return limit, true, nil
 }
 
+// Bounded says whether the policy limits what is spent for good.
+func (l Limit) Bounded() bool { return l.Lifetime < math.MaxInt64 }
+
 // ParsePeriod reads a whole number of days or hours: "30d", "12h".
 func ParsePeriod(s string) (time.Duration, error) {
 	unit := time.Hour

@@ -659,6 +659,7 @@ type ManifestStatus struct {
 	Signed        []string               `protobuf:"bytes,4,rep,name=signed,proto3" json:"signed,omitempty"`
 	Missing       []string               `protobuf:"bytes,5,rep,name=missing,proto3" json:"missing,omitempty"`
 	PausedBy      []string               `protobuf:"bytes,6,rep,name=paused_by,json=pausedBy,proto3" json:"paused_by,omitempty"`
+	Rejection     string                 `protobuf:"bytes,7,opt,name=rejection,proto3" json:"rejection,omitempty"` // who rejected it, and why
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -735,6 +736,13 @@ func (x *ManifestStatus) GetPausedBy() []string {
 	return nil
 }
 
+func (x *ManifestStatus) GetRejection() string {
+	if x != nil {
+		return x.Rejection
+	}
+	return ""
+}
+
 type OpenUploadRequest struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	Collaboration  string                 `protobuf:"bytes,1,opt,name=collaboration,proto3" json:"collaboration,omitempty"`
@@ -799,6 +807,7 @@ type OpenUploadResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	UploadId      string                 `protobuf:"bytes,1,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
 	Recipient     []byte                 `protobuf:"bytes,2,opt,name=recipient,proto3" json:"recipient,omitempty"` // Endorsement (JSON) by a worker: age recipient, dataset, version, manifest digest, ledger
+	Version       uint32                 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`    // that the dataset will have
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -845,6 +854,13 @@ func (x *OpenUploadResponse) GetRecipient() []byte {
 		return x.Recipient
 	}
 	return nil
+}
+
+func (x *OpenUploadResponse) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
 }
 
 type UploadStatusRequest struct {
@@ -1062,6 +1078,7 @@ type CompleteUploadEvent struct {
 	//	*CompleteUploadEvent_Phase
 	//	*CompleteUploadEvent_Report
 	Event         isCompleteUploadEvent_Event `protobuf_oneof:"event"`
+	Registered    bool                        `protobuf:"varint,3,opt,name=registered,proto3" json:"registered,omitempty"` // with the report: the version is registered; else it was not accepted, and the previous one stays
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1119,6 +1136,13 @@ func (x *CompleteUploadEvent) GetReport() []byte {
 		}
 	}
 	return nil
+}
+
+func (x *CompleteUploadEvent) GetRegistered() bool {
+	if x != nil {
+		return x.Registered
+	}
+	return false
 }
 
 type isCompleteUploadEvent_Event interface {
@@ -2703,21 +2727,23 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\aversion\x18\x02 \x01(\x05R\aversion\"\\\n" +
 	"\x16SubmitStatementRequest\x12$\n" +
 	"\rcollaboration\x18\x01 \x01(\tR\rcollaboration\x12\x1c\n" +
-	"\tstatement\x18\x02 \x01(\fR\tstatement\"\xc4\x01\n" +
+	"\tstatement\x18\x02 \x01(\fR\tstatement\"\xe2\x01\n" +
 	"\x0eManifestStatus\x125\n" +
 	"\tdocuments\x18\x01 \x01(\v2\x17.concordat.v1.DocumentsR\tdocuments\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x14\n" +
 	"\x05state\x18\x03 \x01(\tR\x05state\x12\x16\n" +
 	"\x06signed\x18\x04 \x03(\tR\x06signed\x12\x18\n" +
 	"\amissing\x18\x05 \x03(\tR\amissing\x12\x1b\n" +
-	"\tpaused_by\x18\x06 \x03(\tR\bpausedBy\"|\n" +
+	"\tpaused_by\x18\x06 \x03(\tR\bpausedBy\x12\x1c\n" +
+	"\trejection\x18\a \x01(\tR\trejection\"|\n" +
 	"\x11OpenUploadRequest\x12$\n" +
 	"\rcollaboration\x18\x01 \x01(\tR\rcollaboration\x12\x18\n" +
 	"\adataset\x18\x02 \x01(\tR\adataset\x12'\n" +
-	"\x0fidempotency_key\x18\x03 \x01(\tR\x0eidempotencyKey\"O\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\tR\x0eidempotencyKey\"i\n" +
 	"\x12OpenUploadResponse\x12\x1b\n" +
 	"\tupload_id\x18\x01 \x01(\tR\buploadId\x12\x1c\n" +
-	"\trecipient\x18\x02 \x01(\fR\trecipient\"2\n" +
+	"\trecipient\x18\x02 \x01(\fR\trecipient\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\rR\aversion\"2\n" +
 	"\x13UploadStatusRequest\x12\x1b\n" +
 	"\tupload_id\x18\x01 \x01(\tR\buploadId\"^\n" +
 	"\x14UploadStatusResponse\x12\x14\n" +
@@ -2729,10 +2755,13 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\x04size\x18\x03 \x01(\x04R\x04size\"R\n" +
 	"\x15CompleteUploadRequest\x12\x1b\n" +
 	"\tupload_id\x18\x01 \x01(\tR\buploadId\x12\x1c\n" +
-	"\tstatement\x18\x02 \x01(\fR\tstatement\"P\n" +
+	"\tstatement\x18\x02 \x01(\fR\tstatement\"p\n" +
 	"\x13CompleteUploadEvent\x12\x16\n" +
 	"\x05phase\x18\x01 \x01(\tH\x00R\x05phase\x12\x18\n" +
-	"\x06report\x18\x02 \x01(\fH\x00R\x06reportB\a\n" +
+	"\x06report\x18\x02 \x01(\fH\x00R\x06report\x12\x1e\n" +
+	"\n" +
+	"registered\x18\x03 \x01(\bR\n" +
+	"registeredB\a\n" +
 	"\x05event\"U\n" +
 	"\x13ListDatasetsRequest\x12$\n" +
 	"\rcollaboration\x18\x01 \x01(\tR\rcollaboration\x12\x18\n" +
