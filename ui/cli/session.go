@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 
 	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/key"
@@ -22,23 +21,53 @@ type session struct {
 }
 
 // anonymous connects without a key: for what needs no person.
-func (a *app) anonymous() (*client.Client, error) { return a.connect(nil) }
+func (a *app) anonymous() (*client.Client, error) {
+	cfg, err := a.where()
+	if err != nil {
+		return nil, err
+	}
+	return client.New(cfg)
+}
 
-// connect makes a client for the mesh that --coordinator and --root name, else for that of the home.
-func (a *app) connect(sign func(http.RoundTripper) http.RoundTripper) (*client.Client, error) {
-	cfg := client.Config{Addresses: a.coordinators, Root: canon.Digest(a.rootDigest), Sign: sign}
+// signedIn connects with the key of --key; which collaboration is meant is still open.
+func (a *app) signedIn(ctx context.Context) (session, error) {
+	cfg, err := a.where()
+	if err != nil {
+		return session{}, err
+	}
+	if cfg.Key, err = a.key(); err != nil {
+		return session{}, err
+	}
+	if cfg.Ledger == "" { // a mesh from elsewhere: its channel is pinned, so its word for its ledger is the pinned mesh's
+		anonymous, err := client.New(cfg.Anonymous())
+		if err != nil {
+			return session{}, err
+		}
+		status, err := anonymous.Status(ctx)
+		if err != nil {
+			return session{}, err
+		}
+		cfg.Ledger = status.GetLedger()
+	}
+	c, err := client.New(cfg)
+	return session{Client: c, key: cfg.Key}, err
+}
+
+// where is the mesh that --coordinator and --root name, else that of the home.
+func (a *app) where() (client.Config, error) {
+	cfg := client.Config{Addresses: a.coordinators, Root: canon.Digest(a.rootDigest)}
 	if len(cfg.Addresses) == 0 || cfg.Root == "" {
 		m, err := mesh.Open(a.home)
 		if errors.Is(err, mesh.ErrNone) {
-			return nil, usagef("which mesh? %s has none: 'concordat up' starts one, or name one by --coordinator HOST:PORT and --root sha256:…\n"+
+			return cfg, usagef("which mesh? %s has none: 'concordat up' starts one, or name one by --coordinator HOST:PORT and --root sha256:…\n"+
 				"(the digest of its root certificate, which the other participants tell you or a manifest pins)", a.home)
 		}
 		if err != nil {
-			return nil, err
+			return cfg, err
 		}
 		s := m.State()
 		if cfg.Root == "" {
-			cfg.Root = s.RootCertificate
+			cfg.Root, cfg.Ledger = s.RootCertificate, s.Ledger
 		}
 		if len(cfg.Addresses) == 0 {
 			for _, c := range s.Coordinators {
@@ -47,14 +76,14 @@ func (a *app) connect(sign func(http.RoundTripper) http.RoundTripper) (*client.C
 		}
 	}
 	if _, err := canon.ParseDigest(string(cfg.Root)); err != nil {
-		return nil, usagef("--root: %w", err)
+		return cfg, usagef("--root: %w", err)
 	}
-	return client.New(cfg)
+	return cfg, nil
 }
 
 // session connects with the key of --key and settles which collaboration is meant.
 func (a *app) session(ctx context.Context) (session, error) {
-	s, err := a.signedIn()
+	s, err := a.signedIn(ctx)
 	if err != nil {
 		return s, err
 	}
@@ -117,14 +146,4 @@ func (a *app) confirm(yes bool, question string) error {
 		return errors.New("not confirmed, nothing done")
 	}
 	return nil
-}
-
-// signedIn connects with the key of --key; which collaboration is meant is still open.
-func (a *app) signedIn() (session, error) {
-	k, err := a.key()
-	if err != nil {
-		return session{}, err
-	}
-	c, err := a.connect(nil)
-	return session{Client: c, key: k}, err
 }

@@ -57,7 +57,7 @@ func (a *app) propose(ctx context.Context, dir string, pinned bool) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.signedIn()
+	s, err := a.signedIn(ctx)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -18,9 +20,11 @@ import (
 	"syscall"
 	"time"
 
+	"concordat.dev/protocol/authn"
 	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/endorse"
 	"concordat.dev/protocol/gen/concordat/v1/concordatv1connect"
+	"concordat.dev/protocol/key"
 	"concordat.dev/protocol/marble"
 	"connectrpc.com/connect"
 )
@@ -29,10 +33,17 @@ import (
 type Config struct {
 	Addresses []string     // HOST:PORT of coordinators, tried in turn
 	Root      canon.Digest // of MarbleRun's root certificate, the pin
-	// Sign wraps the transport so that each request is signed by a person's key; nil for calls that need no person.
-	Sign func(http.RoundTripper) http.RoundTripper
+	// Key signs each request, for Ledger and nothing else; the zero key is for calls that need no person.
+	Key    key.Private
+	Ledger string
 	// Patience is how long a call is tried again while coordinators answer that they cannot serve it; default 20 s.
 	Patience time.Duration
+}
+
+// Anonymous is the same without a key.
+func (c Config) Anonymous() Config {
+	c.Key = key.Private{}
+	return c
 }
 
 // Why no coordinator could be used.
@@ -57,6 +68,7 @@ type Client struct {
 	services []Services
 	current  atomic.Uint32
 	patience time.Duration
+	root     *atomic.Pointer[x509.Certificate]
 }
 
 // New makes a client; it connects with the first call.
@@ -67,18 +79,19 @@ func New(cfg Config) (*Client, error) {
 	if _, err := canon.ParseDigest(string(cfg.Root)); err != nil {
 		return nil, fmt.Errorf("root certificate to pin: %w", err)
 	}
+	root := new(atomic.Pointer[x509.Certificate])
 	var transport http.RoundTripper = &http.Transport{
-		TLSClientConfig:     marble.ClientConfig(cfg.Root, marble.Coordinator),
+		TLSClientConfig:     pinned(cfg.Root, root),
 		ForceAttemptHTTP2:   true,
 		TLSHandshakeTimeout: 10 * time.Second,
 		IdleConnTimeout:     30 * time.Second,
 		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
 	}
-	if cfg.Sign != nil {
-		transport = cfg.Sign(transport)
+	if !cfg.Key.IsZero() {
+		transport = authn.Signer{Key: cfg.Key, Audience: cfg.Ledger, Now: time.Now}.RoundTripper(transport)
 	}
 	h := &http.Client{Transport: transport}
-	c := &Client{patience: cfg.Patience}
+	c := &Client{patience: cfg.Patience, root: root}
 	if c.patience == 0 {
 		c.patience = 20 * time.Second
 	}
@@ -93,6 +106,32 @@ func New(cfg Config) (*Client, error) {
 		})
 	}
 	return c, nil
+}
+
+// pinned is the TLS configuration that checks the pin, and keeps the root certificate that a server showed and that passed.
+func pinned(pin canon.Digest, root *atomic.Pointer[x509.Certificate]) *tls.Config {
+	cfg := marble.ClientConfig(pin, marble.Coordinator)
+	verify := cfg.VerifyConnection
+	cfg.VerifyConnection = func(state tls.ConnectionState) error {
+		if err := verify(state); err != nil {
+			return err
+		}
+		for _, c := range state.PeerCertificates {
+			if canon.Sum(c.Raw) == pin {
+				root.Store(c)
+			}
+		}
+		return nil
+	}
+	return cfg
+}
+
+// Root is MarbleRun's root certificate, known after the first call.
+func (c *Client) Root() (*x509.Certificate, error) {
+	if root := c.root.Load(); root != nil {
+		return root, nil
+	}
+	return nil, errors.New("no coordinator has shown its root certificate yet")
 }
 
 // dialPatience is how long nobody needs to answer at all before the mesh counts as down.

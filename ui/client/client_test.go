@@ -53,7 +53,9 @@ func TestWorkerIsNoCoordinator(t *testing.T) {
 
 func TestQueryIsOneRequestOverAllAttempts(t *testing.T) {
 	c := clienttest.New(t)
-	c.Answer = func(*concordatv1.QueryRequest) ([]byte, []byte, error) { return []byte(`{"verdict":"released"}`), []byte("r"), nil }
+	c.Answer = func(*concordatv1.QueryRequest) ([]byte, []byte, error) {
+		return []byte(`{"verdict":"released"}`), []byte("r"), nil
+	}
 	c.Fail(2)
 	var phases []string
 	reply, err := connected(t, c, c.Address()).Query(t.Context(), client.Question{Collaboration: "x", SQL: "SELECT 1"}, func(p string) { phases = append(phases, p) })

@@ -27,9 +27,9 @@ var (
 // Documents are a manifest and its policies, with the participants whose approvals were checked here, not by the coordinator.
 type Documents struct {
 	*document.Bundle
-	Raw     document.SignedForm
-	Digest  canon.Digest
-	State   string // as the coordinator says
+	Raw    document.SignedForm
+	Digest canon.Digest
+	State  string // as the coordinator says
 	approval.Status
 }
 

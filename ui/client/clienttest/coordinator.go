@@ -35,7 +35,8 @@ type Coordinator struct {
 	// Answer gives the answer and receipt of a query.
 	Answer func(*concordatv1.QueryRequest) (answer, receipt []byte, err error)
 	// Lists by the name of the call: history, budget, datasets, entries.
-	Lists map[string]string
+	Lists  map[string]string
+	Upload *Uploads
 
 	mu        sync.Mutex
 	manifest  *concordatv1.ManifestStatus
@@ -61,6 +62,8 @@ func (c *Coordinator) Start(t testing.TB, marbleType string) {
 	mux.Handle(concordatv1connect.NewParticipantServiceHandler(c))
 	mux.Handle(concordatv1connect.NewAuditorServiceHandler(c))
 	mux.Handle(concordatv1connect.NewAdminServiceHandler(c))
+	mux.HandleFunc("PUT /upload/{id}/parts/{number}", c.putPart)
+	c.Upload = &Uploads{t: t, parts: map[uint32][]byte{}, Refuse: -1}
 	certificate := c.Mesh.Marble(t, marbleType)
 	certificate.Certificate = append(certificate.Certificate, c.Mesh.Root.Raw)
 	c.server = httptest.NewUnstartedServer(mux)

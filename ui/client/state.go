@@ -1,0 +1,136 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/upload"
+)
+
+// uploadState is what an interrupted upload needs to go on: which file it was, under which name it was opened, and what was sent. It
+// holds digests only, no key and no rows.
+type uploadState struct {
+	file string
+	mu   sync.Mutex
+
+	Path     string     `json:"path"`
+	Size     int64      `json:"size"`
+	Modified time.Time  `json:"modified"`
+	Manifest string     `json:"manifest"`
+	PartSize int64      `json:"part_size"`
+	Key      string     `json:"key"` // idempotency key of the upload
+	ID       string     `json:"id"`
+	Parts    []sentPart `json:"parts"`
+}
+
+// sentPart is a part as it was sent. Plain is the digest of its rows, which tells whether the file still is the one that was begun.
+type sentPart struct {
+	Plain canon.Digest `json:"plain"`
+	upload.Part
+}
+
+func (u *Upload) stateFile() string {
+	return filepath.Join(u.Home, "uploads", filepath.Base(u.Documents.Manifest.Collaboration+"."+u.Dataset)+".json")
+}
+
+func (u *Upload) fresh(info fs.FileInfo) *uploadState {
+	path, err := filepath.Abs(u.File)
+	if err != nil {
+		path = u.File
+	}
+	return &uploadState{
+		file: u.stateFile(), Path: path, Size: info.Size(), Modified: info.ModTime().UTC(), Manifest: u.Documents.Digest.String(),
+		PartSize: u.PartSize, Key: NewIdempotencyKey(),
+	}
+}
+
+// resume takes up the state of an earlier run, if that was for the same file under the same manifest.
+func (u *Upload) resume(info fs.FileInfo) (*uploadState, error) {
+	fresh := u.fresh(info)
+	raw, err := os.ReadFile(fresh.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fresh, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("take the upload up again: %w", err)
+	}
+	kept := &uploadState{file: fresh.file}
+	if err := json.Unmarshal(raw, kept); err != nil {
+		return nil, fmt.Errorf("take the upload up again: %s: %w; remove the file to start anew", fresh.file, err)
+	}
+	same := kept.Path == fresh.Path && kept.Size == fresh.Size && kept.Modified.Equal(fresh.Modified) &&
+		kept.Manifest == fresh.Manifest && kept.PartSize == fresh.PartSize
+	if !same {
+		return fresh, nil
+	}
+	return kept, nil
+}
+
+func (s *uploadState) save() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.write()
+}
+
+func (s *uploadState) write() error {
+	raw, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("keep the upload's state: %w", err)
+	}
+	return writeFile(s.file, raw)
+}
+
+// size makes room for n parts.
+func (s *uploadState) size(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.Parts) < n {
+		s.Parts = append(s.Parts, sentPart{})
+	}
+}
+
+func (s *uploadState) part(n int) sentPart {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Parts[n]
+}
+
+func (s *uploadState) sent(n int, plain canon.Digest, p upload.Part) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Parts[n] = sentPart{plain, p}
+	return s.write()
+}
+
+func (s *uploadState) remove() error {
+	if err := os.Remove(s.file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forget the upload's state: %w", err)
+	}
+	return nil
+}
+
+// meter adds up what was sent.
+type meter struct {
+	mu                   sync.Mutex
+	done, resumed, total int64
+	report               func(done, resumed, total int64)
+}
+
+func (m *meter) add(n int64, resumed bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.done += n
+	if resumed {
+		m.resumed += n
+	}
+	if m.report != nil {
+		m.report(m.done, m.resumed, m.total)
+	}
+}

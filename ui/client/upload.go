@@ -1,0 +1,275 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"concordat.dev/protocol/authn"
+	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/endorse"
+	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
+	"concordat.dev/protocol/key"
+	"concordat.dev/protocol/upload"
+	"connectrpc.com/connect"
+	"filippo.io/age"
+	"golang.org/x/sync/errgroup"
+)
+
+// Upload is one file on its way to become a version of a dataset.
+type Upload struct {
+	Client    *Client
+	Documents Documents // checked, complete, pinning this mesh
+	Dataset   string
+	File      string
+	Steward   key.Private
+	Program   string // name and version of the program that encrypts, for the statement
+	Home      string // where the state is kept that lets an interrupted upload go on
+	PartSize  int64  // bytes of plaintext, at most and by default upload.MaxPart
+	// Progress hears how many bytes of the file have been sent or were there already (resumed); from several goroutines, in turn.
+	Progress func(done, resumed, total int64)
+	// Phase hears what the worker is at.
+	Phase func(string)
+}
+
+// Why an upload did not start.
+var (
+	ErrNotCSV = errors.New("not a CSV file with a header line")
+	ErrGone   = errors.New("the upload that was begun is gone")
+)
+
+// parallel parts: one is encrypted while another is on its way. Each takes its size in memory.
+const parallelParts = 2
+
+// Run uploads the file and returns the ingest report as JSON. A second Run after an interruption goes on where the first ended.
+func (u *Upload) Run(ctx context.Context) ([]byte, error) {
+	if u.PartSize <= 0 || u.PartSize > upload.MaxPart {
+		u.PartSize = upload.MaxPart
+	}
+	f, err := os.Open(u.File)
+	if err != nil {
+		return nil, fmt.Errorf("open the data: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("open the data: %w", err)
+	}
+	columns, err := header(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", u.File, err)
+	}
+	s, err := u.resume(info)
+	if err != nil {
+		return nil, err
+	}
+	target, err := u.send(ctx, f, info.Size(), s)
+	if errors.Is(err, ErrGone) {
+		s = u.fresh(info)
+		target, err = u.send(ctx, f, info.Size(), s)
+	}
+	if err != nil {
+		return nil, err
+	}
+	statement := upload.Statement{
+		Target: target, Format: upload.CSV, Columns: columns, Client: u.Program, Issued: time.Now().UTC().Format(time.RFC3339),
+	}
+	for n := range s.Parts {
+		statement.Parts = append(statement.Parts, s.Parts[n].Part)
+	}
+	report, err := u.complete(ctx, statement)
+	if err != nil {
+		return nil, err
+	}
+	return report, s.remove()
+}
+
+// send opens the upload and sends its parts.
+func (u *Upload) send(ctx context.Context, f *os.File, size int64, s *uploadState) (upload.Target, error) {
+	target, recipient, err := u.offer(ctx, s)
+	if err != nil {
+		return target, err
+	}
+	return target, u.parts(ctx, f, size, s, target, recipient)
+}
+
+// header reads the first line of a CSV file.
+func header(f *os.File) ([]string, error) {
+	start := make([]byte, 4)
+	n, err := io.ReadFull(f, start)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, fmt.Errorf("%w: it is empty", ErrNotCSV)
+	}
+	switch {
+	case bytes.HasPrefix(start[:n], []byte{0x1f, 0x8b}):
+		return nil, fmt.Errorf("%w: it is packed with gzip, unpack it first", ErrNotCSV)
+	case bytes.HasPrefix(start[:n], []byte("PAR1")):
+		return nil, fmt.Errorf("%w: it is Parquet", ErrNotCSV)
+	}
+	r := csv.NewReader(io.LimitReader(io.MultiReader(bytes.NewReader(start[:n]), f), 1<<20))
+	columns, err := r.Read()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotCSV, err)
+	}
+	columns[0] = strings.TrimPrefix(columns[0], "\ufeff")
+	return columns, nil
+}
+
+// offer opens the upload, or the one that was begun, and checks that the recipient was made by a worker of the pinned mesh for it.
+func (u *Upload) offer(ctx context.Context, s *uploadState) (upload.Target, *age.HybridRecipient, error) {
+	m := u.Documents.Manifest
+	opened, err := Unary(ctx, u.Client, &concordatv1.OpenUploadRequest{Collaboration: m.Collaboration, Dataset: u.Dataset, IdempotencyKey: s.Key}, Services.OpenUpload)
+	if err != nil {
+		return upload.Target{}, nil, err
+	}
+	if s.ID != "" && s.ID != opened.GetUploadId() {
+		return upload.Target{}, nil, ErrGone
+	}
+	e, err := endorse.Parse(opened.GetRecipient())
+	if err != nil {
+		return upload.Target{}, nil, fmt.Errorf("open the upload: %w", err)
+	}
+	target := upload.Target{
+		Ledger: m.Mesh.Ledger, Collaboration: m.Collaboration, Manifest: u.Documents.Digest,
+		Dataset: u.Dataset, Version: opened.GetVersion(), Upload: opened.GetUploadId(),
+	}
+	root, err := u.Client.Root()
+	if err != nil {
+		return target, nil, err
+	}
+	recipient, err := upload.VerifyOffer(e, canon.Digest(m.Mesh.RootCertificate), root, target)
+	if err != nil {
+		return target, nil, fmt.Errorf("open the upload: %w", err)
+	}
+	s.ID = target.Upload
+	return target, recipient, s.save()
+}
+
+// parts sends all parts that the object store does not have yet as they were begun.
+func (u *Upload) parts(ctx context.Context, f *os.File, total int64, s *uploadState, target upload.Target, recipient *age.HybridRecipient) error {
+	status, err := Unary(ctx, u.Client, &concordatv1.UploadStatusRequest{UploadId: target.Upload}, Services.UploadStatus)
+	if err != nil {
+		return err
+	}
+	if state := status.GetState(); state != "open" {
+		return fmt.Errorf("%w: it is %s", ErrGone, state)
+	}
+	there := map[uint32]string{}
+	for _, p := range status.GetParts() {
+		there[p.GetNumber()] = p.GetDigest()
+	}
+	count := int((total + u.PartSize - 1) / u.PartSize)
+	if count > upload.MaxParts {
+		return fmt.Errorf("the file has %d parts of %d bytes, at most %d fit into one upload", count, u.PartSize, upload.MaxParts)
+	}
+	s.size(count)
+	meter := &meter{total: total, report: u.Progress}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelParts)
+	for n := range count {
+		section := io.NewSectionReader(f, int64(n)*u.PartSize, min(u.PartSize, total-int64(n)*u.PartSize))
+		group.Go(func() error {
+			return u.part(ctx, section, n, s, target, recipient, there[uint32(n+1)], meter)
+		})
+	}
+	return group.Wait()
+}
+
+// part sends part n (from 0), unless the very same one is there.
+func (u *Upload) part(ctx context.Context, section *io.SectionReader, n int, s *uploadState, target upload.Target, recipient *age.HybridRecipient, there string, m *meter) error {
+	sum := sha256.New()
+	if _, err := io.Copy(sum, section); err != nil {
+		return fmt.Errorf("read part %d: %w", n+1, err)
+	}
+	plain := canon.Of([sha256.Size]byte(sum.Sum(nil)))
+	if known := s.part(n); known.Plain == plain && there != "" && known.Digest.String() == there {
+		m.add(section.Size(), true)
+		return nil
+	}
+	if _, err := section.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("read part %d: %w", n+1, err)
+	}
+	var ciphertext bytes.Buffer
+	ciphertext.Grow(int(section.Size()) + int(section.Size())/2048 + 4096)
+	part, err := upload.EncryptPart(&ciphertext, recipient, target.Header(uint32(n+1)), section)
+	if err != nil {
+		return err
+	}
+	if err := u.put(ctx, target.Upload, n+1, part, ciphertext.Bytes()); err != nil {
+		return fmt.Errorf("send part %d: %w", n+1, err)
+	}
+	if err := s.sent(n, plain, part); err != nil {
+		return err
+	}
+	m.add(section.Size(), false)
+	return nil
+}
+
+// put is one idempotent PUT of ciphertext.
+func (u *Upload) put(ctx context.Context, id string, number int, part upload.Part, body []byte) error {
+	return u.Client.Do(ctx, func(ctx context.Context, s Services) error {
+		url := fmt.Sprintf("%s/upload/%s/parts/%d", s.Base, id, number)
+		request, err := http.NewRequestWithContext(ctx, http.MethodPut, url, bytes.NewReader(body))
+		if err != nil {
+			return err
+		}
+		request.Header.Set("Content-Type", "application/octet-stream")
+		request.Header.Set(authn.HeaderDigest, part.Digest.String()) // so that the body is signed without being read again
+		response, err := s.HTTP.Do(request)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = response.Body.Close() }()
+		said, err := io.ReadAll(io.LimitReader(response.Body, 4096))
+		switch {
+		case response.StatusCode/100 == 2:
+			return nil
+		case response.StatusCode == http.StatusServiceUnavailable || response.StatusCode == http.StatusTooManyRequests:
+			return fmt.Errorf("%w: %s", errBusy, bytes.TrimSpace(said))
+		case err != nil:
+			return err
+		}
+		return fmt.Errorf("%s: %s", response.Status, bytes.TrimSpace(said))
+	})
+}
+
+// complete signs for all parts and waits for the worker's report.
+func (u *Upload) complete(ctx context.Context, statement upload.Statement) ([]byte, error) {
+	envelope, err := upload.Sign(statement, u.Steward)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := envelope.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	var report []byte
+	err = u.Client.Do(ctx, func(ctx context.Context, s Services) error {
+		stream, err := s.CompleteUpload(ctx, connect.NewRequest(&concordatv1.CompleteUploadRequest{UploadId: statement.Upload, Statement: signed}))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = stream.Close() }()
+		for stream.Receive() {
+			if p := stream.Msg().GetPhase(); p != "" && u.Phase != nil {
+				u.Phase(p)
+			}
+			if r := stream.Msg().GetReport(); len(r) > 0 {
+				report = r
+			}
+		}
+		if report != nil {
+			return nil
+		}
+		return broken(stream.Err())
+	})
+	return report, err
+}

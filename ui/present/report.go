@@ -1,0 +1,128 @@
+package present
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Report is what an owner is told of an ingest: the fields of the worker's JSON that are shown. Fields of later workers are ignored.
+type Report struct {
+	Dataset  string `json:"dataset"`
+	Version  uint32 `json:"version"`
+	Accepted bool   `json:"accepted"`
+	Read     int64  `json:"read"`
+	Rows     int64  `json:"rows"`
+	Units    int64  `json:"units"`
+	Columns  []struct {
+		Name        string `json:"name"`
+		Type        string `json:"type"`
+		Nulls       int64  `json:"nulls"`
+		OutOfDomain int64  `json:"out_of_domain"`
+		NotFinite   int64  `json:"not_finite"`
+		OutOfBounds int64  `json:"out_of_bounds"`
+	} `json:"columns"`
+	Ignored []string `json:"ignored"`
+	Dropped struct {
+		NoUnit        int64 `json:"no_unit"`
+		MalformedUnit int64 `json:"malformed_unit"`
+		Excess        int64 `json:"excess"`
+		ExcessUnits   int64 `json:"excess_units"`
+		Bad           int64 `json:"bad"`
+	} `json:"dropped"`
+	Duplicates  int64 `json:"duplicates"`
+	RowsPerUnit *struct {
+		P50  int64  `json:"p50"`
+		P95  int64  `json:"p95"`
+		Max  int64  `json:"max"`
+		Hint string `json:"hint"`
+	} `json:"rows_per_unit"`
+	Errors []struct {
+		Row    int64  `json:"row"`
+		Column string `json:"column"`
+		Cause  string `json:"cause"`
+		Value  string `json:"value"`
+	} `json:"errors"`
+	ErrorCounts map[string]int64 `json:"error_counts"`
+}
+
+// ParseReport reads the JSON of a worker's report.
+func ParseReport(raw []byte) (Report, error) {
+	var r Report
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return r, fmt.Errorf("read the ingest report: %w", err)
+	}
+	return r, nil
+}
+
+// Write prints the report; its first line says all in short.
+func (r Report) Write(w io.Writer) error {
+	if !r.Accepted {
+		return r.rejected(w)
+	}
+	fmt.Fprintf(w, "%s accepted: %s of %s\n", clean(r.Dataset), Count(r.Rows, "row"), Count(r.Units, "unit"))
+	if u := r.RowsPerUnit; u != nil && u.Max > 1 {
+		fmt.Fprintf(w, "rows of one unit: median %s, 95 %% have at most %s, most %s\n", Integer(u.P50), Integer(u.P95), Integer(u.Max))
+		if u.Hint != "" {
+			fmt.Fprintf(w, "  %s\n", clean(u.Hint))
+		}
+	}
+	for _, d := range []struct {
+		n    int64
+		what string
+	}{
+		{r.Dropped.NoUnit, "without an identifier were dropped"},
+		{r.Dropped.MalformedUnit, "with a malformed identifier were dropped"},
+		{r.Dropped.Excess, fmt.Sprintf("beyond the cap of rows of one unit were dropped (%s)", Count(r.Dropped.ExcessUnits, "unit"))},
+		{r.Dropped.Bad, "with errors were dropped"},
+	} {
+		if d.n > 0 {
+			fmt.Fprintf(w, "%s %s\n", Count(d.n, "row"), d.what)
+		}
+	}
+	if len(r.Ignored) > 0 {
+		fmt.Fprintf(w, "not read, since hidden or not in the policy: %s\n", clean(strings.Join(r.Ignored, ", ")))
+	}
+	g := Grid{Columns: []Column{
+		{Name: "column"}, {Name: "type"}, {Name: "missing", Right: true}, {Name: "out of domain (NULL)", Right: true},
+		{Name: "not finite (NULL)", Right: true}, {Name: "out of bounds (clamped)", Right: true},
+	}}
+	for _, c := range r.Columns {
+		g.Rows = append(g.Rows, []string{c.Name, c.Type, Integer(c.Nulls), Integer(c.OutOfDomain), Integer(c.NotFinite), Integer(c.OutOfBounds)})
+	}
+	return g.Write(w)
+}
+
+func (r Report) rejected(w io.Writer) error {
+	var all int64
+	kinds := []string{}
+	for _, kind := range slices.Sorted(maps.Keys(r.ErrorCounts)) {
+		all += r.ErrorCounts[kind]
+		kinds = append(kinds, fmt.Sprintf("%s: %s", clean(kind), Integer(r.ErrorCounts[kind])))
+	}
+	fmt.Fprintf(w, "%s rejected: %s in %s; the version before stays as it is\n", clean(r.Dataset), Count(max(all, int64(len(r.Errors))), "error"), Count(r.Read, "row"))
+	if len(kinds) > 1 {
+		fmt.Fprintf(w, "%s\n", strings.Join(kinds, ", "))
+	}
+	for _, e := range r.Errors {
+		where := "row " + Integer(e.Row)
+		if e.Row <= 0 {
+			where = "file"
+		}
+		if e.Column != "" {
+			where += ", column " + clean(e.Column)
+		}
+		fmt.Fprintf(w, "  %s: %s", where, clean(e.Cause))
+		if e.Value != "" {
+			fmt.Fprintf(w, ": %s", clean(e.Value))
+		}
+		fmt.Fprintln(w)
+	}
+	if more := all - int64(len(r.Errors)); more > 0 {
+		fmt.Fprintf(w, "  and %s more\n", Integer(more))
+	}
+	return nil
+}
