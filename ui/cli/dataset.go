@@ -30,13 +30,13 @@ func (a *app) datasetCommand() *cobra.Command {
 			Short:   "Datasets of the collaboration and their newest versions",
 			Example: lines("concordat dataset list", "concordat dataset list --format json"),
 			Args:    cobra.NoArgs,
-		}, "no datasets", fetchDatasets),
+		}, "no datasets", fetchDatasets, nil),
 		a.listCommand(&cobra.Command{
 			Use:     "versions DATASET",
 			Short:   "All versions of one dataset",
 			Example: lines("concordat dataset versions clinic.patients"),
 			Args:    cobra.ExactArgs(1),
-		}, "nothing was uploaded yet", fetchDatasets),
+		}, "nothing was uploaded yet", fetchDatasets, nil),
 		a.datasetDelete())
 	return c
 }

@@ -1,7 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
 
 	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
 	"concordat.dev/ui/client"
@@ -9,24 +14,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// list prints a JSON array that a coordinator gave.
-func (a *app) list(raw []byte, f present.Format, empty string, hide ...string) error {
-	if len(raw) == 0 {
-		raw = []byte("[]")
-	}
-	g, err := present.Records(raw, hide...)
-	if err != nil {
-		return err
-	}
-	if len(g.Rows) == 0 && f == present.Table {
-		a.say("%s", empty)
-		return nil
-	}
-	return g.List(a.Out, f, raw)
-}
-
-// listCommand is a command that fetches a list in the name of the caller and prints it.
-func (a *app) listCommand(c *cobra.Command, empty string, fetch func(context.Context, session, []string) ([]byte, error), hide ...string) *cobra.Command {
+// listCommand is a command that fetches a JSON array in the name of the caller and prints it; table chooses and words the columns, and
+// is nil where all fields are shown as they are.
+func (a *app) listCommand(c *cobra.Command, empty string, fetch func(context.Context, session, []string) ([]byte, error), table func([]byte) (present.Grid, error)) *cobra.Command {
 	format := formatFlag(c, present.Table, present.JSON, present.CSV)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		f, err := format()
@@ -41,7 +31,21 @@ func (a *app) listCommand(c *cobra.Command, empty string, fetch func(context.Con
 		if err != nil {
 			return err
 		}
-		return a.list(raw, f, empty, hide...)
+		if len(raw) == 0 {
+			raw = []byte("[]")
+		}
+		if f != present.Table || table == nil {
+			table = func(raw []byte) (present.Grid, error) { return present.Records(raw) }
+		}
+		g, err := table(raw)
+		if err != nil {
+			return err
+		}
+		if len(g.Rows) == 0 && f == present.Table {
+			a.say("%s", empty)
+			return nil
+		}
+		return g.List(a.Out, f, raw)
 	}
 	return c
 }
@@ -51,6 +55,7 @@ func (a *app) historyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "history",
 		Short:   "Queries that you may see, newest first",
+		Long:    "Analysts see their own queries; stewards, auditors and organisations also those that read their data. json and csv hold the whole text.",
 		Example: lines("concordat history", "concordat history --limit 100 --format csv"),
 		Args:    cobra.NoArgs,
 	}
@@ -58,7 +63,39 @@ func (a *app) historyCommand() *cobra.Command {
 	return a.listCommand(c, "no queries yet", func(ctx context.Context, s session, _ []string) ([]byte, error) {
 		r, err := client.Unary(ctx, s.Client, &concordatv1.HistoryRequest{Collaboration: s.collaboration, Limit: limit}, client.Services.History)
 		return r.GetEntries(), err
-	})
+	}, historyTable)
+}
+
+func historyTable(raw []byte) (present.Grid, error) {
+	var queries []struct {
+		Query    string  `json:"query"`
+		At       string  `json:"at"`
+		Person   string  `json:"person"`
+		Status   string  `json:"status"`
+		SQL      string  `json:"sql"`
+		Rho      float64 `json:"rho"`
+		Receipt  string  `json:"receipt"`
+		Incident string  `json:"incident"`
+	}
+	g := present.Grid{Columns: []present.Column{
+		{Name: "at"}, {Name: "person"}, {Name: "status"}, {Name: "rho, all owners", Right: true}, {Name: "receipt or incident"}, {Name: "query"},
+	}}
+	if err := json.Unmarshal(raw, &queries); err != nil {
+		return g, fmt.Errorf("read the history: %w", err)
+	}
+	for _, q := range queries {
+		g.Rows = append(g.Rows, []string{q.At, q.Person, q.Status, present.Short(q.Rho), cmp.Or(q.Receipt, q.Incident), short(q.SQL, 80)})
+	}
+	return g, nil
+}
+
+// short is a text on one line of at most n characters.
+func short(s string, n int) string {
+	r := []rune(strings.Join(strings.Fields(s), " "))
+	if len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return string(r)
 }
 
 func (a *app) budgetCommand() *cobra.Command {
@@ -71,5 +108,54 @@ func (a *app) budgetCommand() *cobra.Command {
 	}, "no budgets: nothing is protected by one", func(ctx context.Context, s session, _ []string) ([]byte, error) {
 		r, err := client.Unary(ctx, s.Client, &concordatv1.BudgetRequest{Collaboration: s.collaboration}, client.Services.Budget)
 		return r.GetBudgets(), err
-	})
+	}, budgetTable)
+}
+
+func budgetTable(raw []byte) (present.Grid, error) {
+	var accounts []struct {
+		Owner            string   `json:"owner"`
+		Namespace        string   `json:"namespace"`
+		Rho              *float64 `json:"rho"`
+		Period           string   `json:"period"`
+		LifetimeRho      *float64 `json:"lifetime_rho"`
+		SpentRho         float64  `json:"spent_rho"`
+		RemainingRho     *float64 `json:"remaining_rho"`
+		Delta            *float64 `json:"delta"`
+		EpsilonSpent     *float64 `json:"epsilon_spent"`
+		SpentQueries     int64    `json:"spent_queries"`
+		RemainingQueries *int64   `json:"remaining_queries"`
+	}
+	g := present.Grid{Columns: []present.Column{
+		{Name: "owner"}, {Name: "namespace"}, {Name: "allowed"}, {Name: "spent so far", Right: true}, {Name: "left", Right: true}, {Name: "epsilon spent"},
+	}}
+	if err := json.Unmarshal(raw, &accounts); err != nil {
+		return g, fmt.Errorf("read the budgets: %w", err)
+	}
+	for _, b := range accounts {
+		row := []string{b.Owner, b.Namespace, "", "", "", ""}
+		switch {
+		case b.Rho != nil && b.RemainingRho != nil:
+			row[2] = "rho " + present.Short(*b.Rho) + " per " + days(b.Period)
+			if b.LifetimeRho != nil {
+				row[2] += ", " + present.Short(*b.LifetimeRho) + " for good"
+			}
+			row[3], row[4] = present.Short(b.SpentRho), present.Short(*b.RemainingRho)
+			if b.EpsilonSpent != nil && b.Delta != nil {
+				row[5] = fmt.Sprintf("%s at delta %g", present.Short(*b.EpsilonSpent), *b.Delta)
+			}
+		case b.RemainingQueries != nil:
+			row[2], row[3], row[4] = "queries", present.Integer(b.SpentQueries), present.Integer(*b.RemainingQueries)
+		}
+		g.Rows = append(g.Rows, row)
+	}
+	return g, nil
+}
+
+// days writes a period of whole days as "30d".
+func days(period string) string {
+	d, err := time.ParseDuration(period)
+	if err != nil || d < 24*time.Hour || d%(24*time.Hour) != 0 {
+		return strings.TrimSuffix(period, "0m0s")
+	}
+	return fmt.Sprintf("%dd", d/(24*time.Hour))
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -177,7 +178,11 @@ func (r *run) upload(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if text := strings.TrimSpace(string(versions)); text != "[]" && text != "" {
+		var known []struct{ State string }
+		if err := json.Unmarshal(versions, &known); err != nil {
+			return fmt.Errorf("read the versions of %s: %w", o.Dataset, err)
+		}
+		if slices.ContainsFunc(known, func(v struct{ State string }) bool { return v.State == "current" }) {
 			r.say("%s is there from an earlier run", o.Dataset)
 			continue
 		}

@@ -21,6 +21,7 @@ type Column struct {
 type Grid struct {
 	Columns []Column
 	Rows    [][]string
+	bare    [][]string // rows for programs, where they differ: numbers without separators
 }
 
 // Write prints the grid with aligned columns.
@@ -73,7 +74,11 @@ func (g Grid) List(w io.Writer, f Format, raw []byte) error {
 		if err := c.Write(header); err != nil {
 			return err
 		}
-		if err := c.WriteAll(g.Rows); err != nil {
+		rows := g.Rows
+		if g.bare != nil {
+			rows = g.bare
+		}
+		if err := c.WriteAll(rows); err != nil {
 			return err
 		}
 		return c.Error()

@@ -34,11 +34,15 @@ func Records(raw []byte, hide ...string) (Grid, error) {
 		}
 	}
 	for _, values := range rows {
-		row := make([]string, len(g.Columns))
+		row, bare := make([]string, len(g.Columns)), make([]string, len(g.Columns))
 		for i, c := range g.Columns {
 			row[i] = field(values[c.Name])
+			bare[i] = row[i]
+			if number, ok := values[c.Name].(json.Number); ok {
+				bare[i] = number.String()
+			}
 		}
-		g.Rows = append(g.Rows, row)
+		g.Rows, g.bare = append(g.Rows, row), append(g.bare, bare)
 	}
 	return g, nil
 }
