@@ -1,39 +1,29 @@
 package log
 
 import (
-	"encoding/base64"
 	"fmt"
 
 	"golang.org/x/mod/sumdb/note"
 
 	"concordat.dev/protocol/key"
+	"concordat.dev/protocol/receipt"
 )
 
 // Signer signs checkpoints of one ledger's log.
 type Signer struct {
-	origin string
+	note.Verifier
+	ledger string
 	key    key.Private
-	hash   uint32
 }
 
-// NewSigner takes the origin (the log's name) and the ledger's log key.
-func NewSigner(origin string, k key.Private) (*Signer, error) {
-	vkey, err := note.NewEd25519VerifierKey(origin, k.Public().Bytes())
+// NewSigner takes the ledger id and its log key.
+func NewSigner(ledger string, k key.Private) (*Signer, error) {
+	v, err := receipt.LogVerifier(ledger, k.Public())
 	if err != nil {
 		return nil, fmt.Errorf("log: %w", err)
 	}
-	v, err := note.NewVerifier(vkey)
-	if err != nil {
-		return nil, fmt.Errorf("log: %w", err)
-	}
-	return &Signer{origin: origin, key: k, hash: v.KeyHash()}, nil
+	return &Signer{Verifier: v, ledger: ledger, key: k}, nil
 }
-
-// Name implements note.Signer.
-func (s *Signer) Name() string { return s.origin }
-
-// KeyHash implements note.Signer.
-func (s *Signer) KeyHash() uint32 { return s.hash }
 
 // Sign implements note.Signer.
 func (s *Signer) Sign(msg []byte) ([]byte, error) { return s.key.Sign(msg), nil }
@@ -45,8 +35,7 @@ func (s *Signer) Checkpoint(t *Tree, size int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf("%s\n%d\n%s\n", s.origin, size, base64.StdEncoding.EncodeToString(root[:]))
-	signed, err := note.Sign(&note.Note{Text: text}, s)
+	signed, err := note.Sign(&note.Note{Text: receipt.CheckpointText(s.ledger, size, root)}, s)
 	if err != nil {
 		return nil, fmt.Errorf("log: checkpoint of size %d: %w", size, err)
 	}

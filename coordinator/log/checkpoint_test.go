@@ -13,10 +13,10 @@ import (
 )
 
 func TestCheckpointIsASignedNote(t *testing.T) {
-	const origin = "concordat.dev/ledger/00"
+	const ledger, origin = "00", "concordat.dev/ledger/00"
 	k, err := key.FromSeed(bytes.Repeat([]byte{3}, 32))
 	must(t, err)
-	s, err := log.NewSigner(origin, k)
+	s, err := log.NewSigner(ledger, k)
 	must(t, err)
 	tree := grown(9)
 	for _, size := range []int64{0, 1, 9} {

@@ -8,16 +8,12 @@
 package log
 
 import (
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
-
-// SaltSize is the length of a leaf's salt in bytes.
-const SaltSize = 32
 
 // ErrRange says that a proof was asked for what the tree does not hold.
 var ErrRange = errors.New("outside the log")
@@ -28,15 +24,7 @@ type Tree struct {
 	hashes []tlog.Hash
 }
 
-// Leaf is what the log holds of an entry.
-func Leaf(salt, body []byte) []byte {
-	h := sha256.New()
-	h.Write(salt)
-	h.Write(body)
-	return h.Sum(nil)
-}
-
-// Append adds a leaf and returns its index.
+// Append adds a leaf (receipt.Leaf) and returns its index.
 func (t *Tree) Append(leaf []byte) int64 {
 	more, err := tlog.StoredHashes(t.size, leaf, t.reader())
 	if err != nil {

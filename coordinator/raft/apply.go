@@ -18,22 +18,28 @@ var errElsewhere = errors.New("not the leader")
 
 const retryEvery = 50 * time.Millisecond
 
-// Apply has a command committed and applied, and returns the machine's result. It tries again while leaders change, until the
-// context ends: the machine applies a command that comes twice once.
+// Apply has a command committed and applied, here too, and returns the machine's result. It tries again while leaders change, until
+// the context ends: the machine applies a command that comes twice once.
 func (n *Node) Apply(ctx context.Context, command []byte) ([]byte, error) {
-	var result []byte
+	var reply []byte
 	err := n.atLeader(ctx, func(leader string) (err error) {
 		if leader == "" {
-			result, err = n.applyHere(ctx, command)
+			reply, err = n.applyHere(ctx, command)
 		} else {
-			result, err = n.calls.do(ctx, leader, callApply, command)
+			reply, err = n.calls.do(ctx, leader, callApply, command)
 		}
 		return err
 	})
+	if err == nil && len(reply) < 8 {
+		err = fmt.Errorf("reply of %d bytes", len(reply))
+	}
+	if err == nil {
+		err = n.machine.wait(ctx, binary.BigEndian.Uint64(reply))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("raft: apply: %w", err)
 	}
-	return result, nil
+	return reply[8:], nil
 }
 
 // Sync returns when the local machine holds everything that was acknowledged before the call.
@@ -85,6 +91,7 @@ func (n *Node) atLeader(ctx context.Context, try func(leader string) error) erro
 	}
 }
 
+// applyHere returns the index of the entry, in 8 bytes, and the result.
 func (n *Node) applyHere(ctx context.Context, command []byte) ([]byte, error) {
 	if len(command) > maxCommand/2 {
 		panic(fmt.Sprintf("raft: command of %d bytes", len(command)))
@@ -97,7 +104,7 @@ func (n *Node) applyHere(ctx context.Context, command []byte) ([]byte, error) {
 	if !ok {
 		panic(fmt.Sprintf("raft: result of type %T", f.Response()))
 	}
-	return result, nil
+	return append(binary.BigEndian.AppendUint64(nil, f.Index()), result...), nil
 }
 
 // readIndex is the index of a command such that everything acknowledged before the call is at or below it, here applied already.

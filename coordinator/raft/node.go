@@ -1,7 +1,7 @@
 // Package raft replicates the state machine among the coordinators: hashicorp/raft and raft-wal over mutual TLS between marbles, with
 // every entry and snapshot encrypted before it reaches a disk. Any node takes commands; followers forward them to the leader.
 //
-// Invariant: what Apply returned is durable on a majority. After Sync, the local machine holds everything that any node acknowledged
+// Invariant: what Apply returned is durable on a majority, and applied by the local machine. After Sync, the local machine holds everything that any node acknowledged
 // before Sync was called. A peer is let in by its marble certificate and by its node key, which is among the voters.
 //
 // Sees: metadata
@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -63,6 +64,7 @@ const (
 	trailingEntries = 1024
 	poolSize        = 8
 	dialTimeout     = 2 * time.Second
+	probeTimeout    = 500 * time.Millisecond
 )
 
 // Open starts the replica. A new one does nothing until Bootstrap, or until the leader of a cluster that knows it calls.
@@ -143,21 +145,39 @@ func (n *Node) servers() []hraft.Server {
 
 // Status tells of one node of the cluster.
 type Status struct {
-	ID      string
-	Address string
-	Voter   bool
-	Leader  bool
+	ID        string
+	Address   string
+	Voter     bool
+	Leader    bool
+	Reachable bool // it answered from here just now
 }
 
-// Nodes lists the cluster as this node knows it.
+// Nodes lists the cluster as this node knows it, and asks each of the others whether it is there.
 func (n *Node) Nodes() []Status {
 	_, leader := n.raft.LeaderWithID()
-	var out []Status
-	for _, s := range n.servers() {
+	servers := n.servers()
+	out := make([]Status, len(servers))
+	var asked sync.WaitGroup
+	for i, s := range servers {
 		_, address := splitAddress(s.Address)
-		out = append(out, Status{ID: string(s.ID), Address: address, Voter: s.Suffrage == hraft.Voter, Leader: s.ID == leader})
+		out[i] = Status{ID: string(s.ID), Address: address, Voter: s.Suffrage == hraft.Voter, Leader: s.ID == leader}
+		asked.Go(func() { out[i].Reachable = string(s.ID) == n.ID() || n.reaches(out[i]) })
 	}
+	asked.Wait()
 	return out
+}
+
+func (n *Node) reaches(s Status) bool {
+	want, err := key.ParsePublic(s.ID)
+	if err != nil {
+		return false
+	}
+	conn, _, err := n.layer.connect(s.Address, want, forHello, probeTimeout)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
 }
 
 // Leader is the id of the leader, empty while there is none.

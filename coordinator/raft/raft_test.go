@@ -159,6 +159,9 @@ func TestEveryNodeTakesCommandsAndReads(t *testing.T) {
 		if string(got) != fmt.Sprint(i) {
 			t.Errorf("node %d: result %s", i, got)
 		}
+		if own := c.states[i].all(); len(own) != i+1 {
+			t.Errorf("node %d does not hold its own command: %v", i, own)
+		}
 		for j, other := range c.nodes {
 			must(t, other.Sync(c.ctx()))
 			if list := c.states[j].all(); len(list) != i+1 {
@@ -166,8 +169,12 @@ func TestEveryNodeTakesCommandsAndReads(t *testing.T) {
 			}
 		}
 	}
-	if got := c.nodes[2].Nodes(); len(got) != 3 || c.nodes[2].Leader() == "" {
-		t.Errorf("nodes %+v", got)
+	down := (c.leader() + 1) % 3
+	c.stop(down)
+	for _, s := range c.nodes[c.leader()].Nodes() {
+		if want := s.Address != c.voters[down].Address; s.Reachable != want || !s.Voter {
+			t.Errorf("%+v: reachable should be %t", s, want)
+		}
 	}
 }
 

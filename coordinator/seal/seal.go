@@ -21,7 +21,8 @@ const (
 	Raft    = "concordat/v1/raft"    // entries of the replicated log
 	Snap    = "concordat/v1/snap"    // snapshots
 	Node    = "concordat/v1/node"    // a node's own key
-	Log     = "concordat/v1/log"     // the transparency log's and the grants' signing key
+	Log     = "concordat/v1/log"     // the transparency log's signing key
+	Grant   = "concordat/v1/grant"   // the grants' signing key
 	Release = "concordat/v1/release" // releases and receipts in the object store
 	History = "concordat/v1/history" // texts of queries
 )

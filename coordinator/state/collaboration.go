@@ -76,7 +76,8 @@ type Init struct {
 	Mesh     approval.Mesh `json:"mesh"`
 }
 
-func (Init) kind() string { return "init" }
+func (Init) kind() string            { return "init" }
+func (Init) yields() (r Initialised) { return r }
 
 // Initialised tells the ledger id that holds.
 type Initialised struct {
@@ -98,7 +99,8 @@ type Propose struct {
 	Proposal []byte   `json:"proposal"`
 }
 
-func (Propose) kind() string { return "propose" }
+func (Propose) kind() string        { return "propose" }
+func (Propose) yields() (r Subject) { return r }
 
 // Subject names a version of a manifest.
 type Subject struct {
@@ -193,7 +195,8 @@ type Approve struct {
 	Approval      []byte `json:"approval"`
 }
 
-func (Approve) kind() string { return "approve" }
+func (Approve) kind() string        { return "approve" }
+func (Approve) yields() (r Subject) { return r }
 
 func (c *change) approve(b Approve) (Subject, error) {
 	collab := c.Collaborations[b.Collaboration]
@@ -282,7 +285,8 @@ type Statement struct {
 	Statement     []byte `json:"statement"`
 }
 
-func (Statement) kind() string { return "statement" }
+func (Statement) kind() string        { return "statement" }
+func (Statement) yields() (r Subject) { return r }
 
 func (c *change) statement(b Statement) (Subject, error) {
 	const op = "statement"

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -37,15 +38,22 @@ type Rejection struct {
 	Op      string     `json:"op"`
 	Kind    fault.Kind `json:"kind"`
 	Message string     `json:"message"`
+	Changed bool       `json:"changed,omitempty"` // what the command was made from is outdated: make it anew
 }
+
+// ErrChanged says that a command was made from a state that is outdated: look again, and make it anew.
+var ErrChanged = errors.New("changed meanwhile, try again")
 
 // Applier has commands replicated; coordinator/raft does.
 type Applier interface {
 	Apply(ctx context.Context, command []byte) ([]byte, error)
 }
 
-// Body is a kind of command. Its result has the type R.
-type Body[R any] interface{ kind() string }
+// Body is a kind of command whose result has the type R. Yields only says so: it returns nothing of use.
+type Body[R any] interface {
+	kind() string
+	yields() R
+}
 
 // Submit has a command replicated and applied, and returns its result and the index of its entry. A rejection is a *fault.Fault; an
 // outcome that is not known is one of the kind Unavailable.
@@ -64,13 +72,22 @@ func Submit[R any](ctx context.Context, to Applier, now time.Time, body Body[R])
 		return result, 0, fault.New(body.kind(), fault.Internal, err)
 	}
 	if out.Fault != nil {
-		return result, out.Index, fault.Newf(out.Fault.Op, out.Fault.Kind, "%s", out.Fault.Message)
+		cause := errors.New(out.Fault.Message)
+		if out.Fault.Changed {
+			cause = changed{cause}
+		}
+		return result, out.Index, fault.New(out.Fault.Op, out.Fault.Kind, cause)
 	}
 	if err := json.Unmarshal(out.Data, &result); err != nil {
 		return result, out.Index, fault.New(body.kind(), fault.Internal, err)
 	}
 	return result, out.Index, nil
 }
+
+// changed is a cause whose message already says ErrChanged.
+type changed struct{ error }
+
+func (changed) Is(target error) bool { return target == ErrChanged }
 
 func encode(kind string, now time.Time, body any) ([]byte, error) {
 	raw, err := json.Marshal(body)

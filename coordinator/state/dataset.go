@@ -75,7 +75,8 @@ type OpenUpload struct {
 	Upload Upload `json:"upload"`
 }
 
-func (OpenUpload) kind() string { return "open_upload" }
+func (OpenUpload) kind() string       { return "open_upload" }
+func (OpenUpload) yields() (r Upload) { return r }
 
 func (c *change) openUpload(b OpenUpload) (Upload, error) {
 	const op = "open upload"
@@ -101,7 +102,7 @@ func (c *change) openUpload(b OpenUpload) (Upload, error) {
 	}
 	d := collab.Datasets[u.Dataset]
 	if next := d.next(); u.Version != next {
-		return Upload{}, fault.Newf(op, fault.Unavailable, "the next version of %s is %d, not %d: open anew", u.Dataset, next, u.Version)
+		return Upload{}, fault.Newf(op, fault.Unavailable, "the next version of %s is %d: %w", u.Dataset, next, ErrChanged)
 	}
 	if d == nil {
 		d = &dataset{}
@@ -127,7 +128,8 @@ type CloseUpload struct {
 	Report []byte          `json:"report"`
 }
 
-func (CloseUpload) kind() string { return "close_upload" }
+func (CloseUpload) kind() string       { return "close_upload" }
+func (CloseUpload) yields() (r Upload) { return r }
 
 func (c *change) closeUpload(b CloseUpload) (Upload, error) {
 	const op = "complete upload"
@@ -173,7 +175,8 @@ type Delete struct {
 	Statement     []byte `json:"statement"`
 }
 
-func (Delete) kind() string { return "delete" }
+func (Delete) kind() string          { return "delete" }
+func (Delete) yields() (r Destroyed) { return r }
 
 // Destroyed names objects whose keys are gone.
 type Destroyed struct {
@@ -264,7 +267,7 @@ func (s *state) inForce(op, id string, digest canon.Digest) (*collaboration, *ve
 		return nil, nil, fault.Newf(op, fault.Conflict, "the manifest of %s is %s", id, status)
 	}
 	if v.Digest != digest {
-		return nil, nil, fault.Newf(op, fault.Unavailable, "the manifest of %s changed meanwhile: try again", id)
+		return nil, nil, fault.Newf(op, fault.Unavailable, "the manifest of %s: %w", id, ErrChanged)
 	}
 	return collab, v, nil
 }

@@ -22,6 +22,7 @@ import (
 	"concordat.dev/policies/approval"
 	"concordat.dev/policies/budget"
 	"concordat.dev/protocol/fault"
+	"concordat.dev/protocol/receipt"
 )
 
 // Machine holds the state. It implements raft.Machine; all reading methods may be called at any time.
@@ -169,7 +170,7 @@ func handle[B any, R any](run func(*change, B) (R, error)) handler {
 func rejection(op string, err error) *Rejection {
 	var f *fault.Fault
 	if errors.As(err, &f) {
-		return &Rejection{Op: f.Op, Kind: f.Kind, Message: text(f)}
+		return &Rejection{Op: f.Op, Kind: f.Kind, Message: text(f), Changed: errors.Is(err, ErrChanged)}
 	}
 	return &Rejection{Op: op, Kind: fault.Conflict, Message: err.Error()}
 }
@@ -188,8 +189,9 @@ func (s *state) now() time.Time { return time.UnixMilli(s.Time).UTC() }
 func (c *change) leaf(kind, collaboration string, body []byte, object string) int64 {
 	salt := sha256.Sum256(binary.BigEndian.AppendUint64(append([]byte("leaf"), c.salt...), c.leaves))
 	c.leaves++
-	index := c.Tree.Append(log.Leaf(salt[:], body))
-	e := Entry{Index: index, Kind: kind, Collaboration: collaboration, At: c.now(), Salt: salt[:], Object: object}
+	leaf := receipt.Leaf(salt[:], body)
+	index := c.Tree.Append(leaf)
+	e := Entry{Index: index, Leaf: leaf, Kind: kind, Collaboration: collaboration, At: c.now(), Salt: salt[:], Object: object}
 	if object == "" {
 		e.Body = body
 	}
@@ -203,6 +205,7 @@ type Entry struct {
 	Kind          string    `json:"kind"`
 	Collaboration string    `json:"collaboration"`
 	At            time.Time `json:"at"`
+	Leaf          []byte    `json:"leaf"` // SHA-256(salt ‖ body)
 	Salt          []byte    `json:"salt"`
 	Body          []byte    `json:"body,omitempty"`
 	Object        string    `json:"object,omitempty"`

@@ -88,7 +88,8 @@ type Reserve struct {
 	Query Query `json:"query"`
 }
 
-func (Reserve) kind() string { return "reserve" }
+func (Reserve) kind() string         { return "reserve" }
+func (Reserve) yields() (r Reserved) { return r }
 
 // Reserved tells of a reservation. Short is set instead when an owner's budget cannot pay.
 type Reserved struct {
@@ -124,7 +125,7 @@ func (c *change) reserve(b Reserve) (Reserved, error) {
 	}
 	for _, ref := range q.Datasets {
 		if now, ok := collab.Datasets[ref.Dataset].current(); !ok || now.Version != ref.Version || now.Digest != ref.Digest {
-			return Reserved{}, fault.Newf(op, fault.Unavailable, "dataset %s changed meanwhile: try again", ref.Dataset)
+			return Reserved{}, fault.Newf(op, fault.Unavailable, "dataset %s: %w", ref.Dataset, ErrChanged)
 		}
 	}
 	paid := q.paidKey()
@@ -204,15 +205,19 @@ func (c *change) charges(collab *collaboration, v *version, price []Price) ([]bu
 }
 
 // Record commits a release: its receipt becomes a leaf of the log before anything leaves. Body is the leaf's body; Object is where the
-// release lies sealed.
+// release lies sealed. A release that is recorded already stays, unless its object is the Lost one. With Held alone, the object of
+// a recorded release, it only notes that the query was answered by that one.
 type Record struct {
 	Query  string       `json:"query"`
-	Body   []byte       `json:"body"`
-	Object string       `json:"object"`
-	Digest canon.Digest `json:"digest"`
+	Body   []byte       `json:"body,omitempty"`
+	Object string       `json:"object,omitempty"`
+	Digest canon.Digest `json:"digest,omitempty"`
+	Lost   string       `json:"lost,omitempty"`
+	Held   string       `json:"held,omitempty"`
 }
 
-func (Record) kind() string { return "record" }
+func (Record) kind() string         { return "record" }
+func (Record) yields() (r Recorded) { return r }
 
 // Recorded tells where the receipt is in the log.
 type Recorded struct {
@@ -232,7 +237,11 @@ func (c *change) record(b Record) (Recorded, error) {
 			return Recorded{}, fault.Newf("record", fault.Conflict, "dataset %s version %d was deleted", ref.Dataset, ref.Version)
 		}
 	}
-	if a := c.answer(asked); a == nil {
+	held := c.answer(asked)
+	if b.Held != "" && (held == nil || held.Object != b.Held) {
+		return Recorded{}, fault.Newf("record", fault.Unavailable, "the stored release of %s: %w", paid.ID, ErrChanged)
+	}
+	if b.Held == "" && (held == nil || held.Object == b.Lost) {
 		paid.Receipt = c.leaf("release", paid.Collaboration, b.Body, b.Object)
 		paid.Status, paid.Object, paid.Digest, paid.Incident = QueryReleased, b.Object, b.Digest, ""
 		c.Budget.Settle(paid.ID, budget.Acknowledged)
@@ -261,7 +270,8 @@ type Fail struct {
 	Incident string `json:"incident"`
 }
 
-func (Fail) kind() string { return "fail" }
+func (Fail) kind() string      { return "fail" }
+func (Fail) yields() (r Query) { return r }
 
 func (c *change) fail(b Fail) (Query, error) {
 	q := c.Queries[b.Query]
@@ -279,9 +289,9 @@ func (c *change) fail(b Fail) (Query, error) {
 	return *q, nil
 }
 
-// spent is the epsilon of what an account has spent, at the smallest delta of the limits. Half of delta belongs to the selections
-// of private keys (PRIVACY.md R7), the other half to the conversion.
-func spent(a *budget.Account, limits []budget.Limit) (float64, bool) {
+// epsilon is what a total of rho means at the smallest delta of the limits. Half of delta belongs to the selections of private keys
+// (PRIVACY.md R7), the other half to the conversion.
+func epsilon(rho mechanism.Rho, limits []budget.Limit) (float64, bool) {
 	delta := 0.0
 	for _, l := range limits {
 		if l.Mechanism == mechanism.DifferentialPrivacy && l.Delta > 0 && (delta == 0 || l.Delta < delta) {
@@ -291,7 +301,7 @@ func spent(a *budget.Account, limits []budget.Limit) (float64, bool) {
 	if delta == 0 {
 		return 0, false
 	}
-	return mechanism.Epsilon(a.Spent.Rho, delta/2), true
+	return mechanism.Epsilon(rho, delta/2), true
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -10,6 +10,7 @@ import (
 	"concordat.dev/policies/mechanism"
 	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/document"
+	"concordat.dev/protocol/key"
 )
 
 // Basis is what an initialised cluster stands on.
@@ -34,6 +35,24 @@ func (m *Machine) Collaborations() []string {
 	return sortedKeys(m.s.Collaborations)
 }
 
+// Knows says whether a key is a founder's, or stands in the newest or a proposed manifest of any collaboration.
+func (m *Machine) Knows(k key.Public) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	text := k.String()
+	if slices.Contains(m.s.Founders, text) {
+		return true
+	}
+	for _, c := range m.s.Collaborations {
+		for _, v := range []*version{c.newest(), c.pending()} {
+			if v != nil && knows(v.bundle.Manifest, text) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Manifest is one version of a manifest with all that is known of it. The bundle and the bytes must not be changed.
 type Manifest struct {
 	Bundle    *document.Bundle
@@ -47,6 +66,11 @@ type Manifest struct {
 	Missing   []string
 	PausedBy  []string
 	Rejection string
+}
+
+func knows(m *document.Manifest, k string) bool {
+	_, person := m.PersonByKey(k)
+	return person || slices.ContainsFunc(m.Participants, func(p document.Participant) bool { return slices.Contains(p.Keys, k) })
 }
 
 // Manifest finds a version of a collaboration's manifest; 0 is the newest, proposals included.
@@ -193,10 +217,16 @@ func (s *state) balance(c *collaboration, v *version, owner, namespace string) (
 	}
 	a := s.Budget.Account(budget.Key{Owner: c.Owners[owner], Namespace: namespace})
 	b := Balance{Owner: owner, Namespace: namespace, Limits: limits, Spent: a.Spent, Left: a.Remaining(limits, s.now())}
-	if epsilon, ok := spent(a, limits); ok {
-		b.Epsilon = &epsilon
+	if e, ok := epsilon(a.Spent.Rho, limits); ok {
+		b.Epsilon = &e
 	}
 	return b, true
+}
+
+// EpsilonWith is the epsilon that would be spent after a further price.
+func (b Balance) EpsilonWith(price mechanism.Rho) float64 {
+	e, _ := epsilon(b.Spent.Rho+price, b.Limits)
+	return e
 }
 
 // Private says whether the balance has a limit in rho.

@@ -1,0 +1,53 @@
+package api
+
+import (
+	"context"
+
+	"connectrpc.com/connect"
+
+	"concordat.dev/coordinator/dispatch"
+	"concordat.dev/protocol/fault"
+	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
+	"concordat.dev/protocol/gen/concordat/v1/concordatv1connect"
+)
+
+type adminService struct{ *API }
+
+var _ concordatv1connect.AdminServiceHandler = adminService{}
+
+// Status implements AdminService. It needs no person: it tells of the mesh, and the ids of collaborations.
+func (s adminService) Status(context.Context, *connect.Request[concordatv1.StatusRequest]) (*connect.Response[concordatv1.StatusResponse], error) {
+	basis := s.State.Basis()
+	out := &concordatv1.StatusResponse{
+		Mode: basis.Mesh.Mode, Ledger: basis.Ledger, Node: s.Replica.ID(), Leader: s.Replica.Leader(),
+		MarblerunManifest: basis.Mesh.MarbleRunManifest, RootCertificate: basis.Mesh.RootCertificate, Coordinator: basis.Mesh.Coordinator,
+		Collaborations: s.State.Collaborations(),
+	}
+	for _, n := range s.Replica.Nodes() {
+		out.Nodes = append(out.Nodes, &concordatv1.Node{Id: n.ID, Address: n.Address, Voter: n.Voter, Reachable: n.Reachable})
+	}
+	for _, w := range s.Workers.Workers() {
+		out.Workers = append(out.Workers, &concordatv1.Worker{Id: w.ID, Address: w.Address, Ready: true, Loaded: w.Loaded})
+	}
+	if keys, err := s.ledger(); err == nil {
+		if out.LogKey, err = keys.endorsement.Marshal(); err != nil {
+			return nil, err
+		}
+	}
+	return connect.NewResponse(out), nil
+}
+
+// workerService is for workers.
+type workerService struct{ *API }
+
+var _ concordatv1connect.CoordinatorServiceHandler = workerService{}
+
+// Announce implements CoordinatorService.
+func (s workerService) Announce(_ context.Context, req *connect.Request[concordatv1.AnnounceRequest]) (*connect.Response[concordatv1.AnnounceResponse], error) {
+	m := req.Msg
+	if m.GetWorker() == "" || m.GetAddress() == "" {
+		return nil, fault.Newf("announce", fault.Invalid, "a worker announces its id and its address")
+	}
+	s.Workers.Announce(dispatch.Worker{ID: m.GetWorker(), Address: m.GetAddress(), Loaded: m.GetLoaded(), Running: int(m.GetRunning())})
+	return connect.NewResponse(&concordatv1.AnnounceResponse{Ledger: s.State.Basis().Ledger}), nil
+}

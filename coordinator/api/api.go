@@ -1,0 +1,207 @@
+// Package api is what coordinators do for people and for workers: the Connect services, the upload of parts, and the life of a query
+// from analysis over reservation, grant and execution to receipt.
+//
+// Invariant: every call of a person passes gate.admit, which authenticates, authorises and audits. A release leaves only after its
+// receipt is in the replicated log. What is reserved stays spent.
+//
+// Sees: metadata; released aggregates pass through
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/rs/zerolog"
+
+	"concordat.dev/coordinator/dispatch"
+	"concordat.dev/coordinator/log"
+	"concordat.dev/coordinator/raft"
+	"concordat.dev/coordinator/seal"
+	"concordat.dev/coordinator/state"
+	"concordat.dev/coordinator/store"
+	"concordat.dev/protocol/authn"
+	"concordat.dev/protocol/endorse"
+	"concordat.dev/protocol/fault"
+	"concordat.dev/protocol/gen/concordat/v1/concordatv1connect"
+	"concordat.dev/protocol/grant"
+	"concordat.dev/protocol/key"
+	"concordat.dev/protocol/marble"
+)
+
+// Replica is the part of a raft node that calls need.
+type Replica interface {
+	state.Applier
+	Sync(ctx context.Context) error
+	ID() string
+	Leader() string
+	Nodes() []raft.Status
+}
+
+// Config is what the calls work with. Record, for tests and for what collects audit records, may be nil.
+type Config struct {
+	State    *state.Machine
+	Replica  Replica
+	Workers  *dispatch.Pool
+	Store    *store.Store
+	Root     seal.Root
+	Identity *marble.Identity
+	Now      func() time.Time
+	Logger   zerolog.Logger
+	Record   func(Audit)
+}
+
+// API serves all calls of one coordinator.
+type API struct {
+	Config
+	gate    gate
+	history seal.Key
+
+	mu    sync.Mutex
+	keys  *ledgerKeys
+	authn *authn.Verifier
+}
+
+// maxRequest bounds a call's message in bytes; a manifest with its policies is the largest.
+const maxRequest = 16 << 20
+
+// New makes the calls of a coordinator.
+func New(cfg Config) *API {
+	return &API{
+		Config: cfg, history: cfg.Root.Key(seal.History),
+		gate: gate{state: cfg.State, sync: cfg.Replica.Sync, now: cfg.Now, log: cfg.Logger, record: cfg.Record},
+	}
+}
+
+// People serves people, who sign their requests. Only the status of the mesh is told to anybody.
+func (a *API) People() http.Handler {
+	options := []connect.HandlerOption{connect.WithReadMaxBytes(maxRequest), connect.WithInterceptors(faults{a.Logger})}
+	mux := http.NewServeMux()
+	mux.Handle(concordatv1connect.NewAnalystServiceHandler(analystService{a}, options...))
+	mux.Handle(concordatv1connect.NewParticipantServiceHandler(participantService{a}, options...))
+	mux.Handle(concordatv1connect.NewAuditorServiceHandler(auditorService{a}, options...))
+	mux.Handle(concordatv1connect.NewAdminServiceHandler(adminService{a}, options...))
+	parts := http.NewServeMux()
+	parts.HandleFunc("PUT /upload/{id}/parts/{number}", a.putPart)
+	parts.Handle("/", a.authenticated(mux))
+	return parts
+}
+
+// authenticated verifies who signed a request. Unsigned ones go on without a key, which gate.admit refuses.
+func (a *API) authenticated(next http.Handler) http.Handler {
+	writer := connect.NewErrorWriter()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v, err := a.verifier()
+		switch {
+		case err == nil:
+			v.Handler(next).ServeHTTP(w, r)
+		case r.URL.Path == concordatv1connect.AdminServiceStatusProcedure && r.Header.Get(authn.HeaderKey) == "":
+			r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
+			next.ServeHTTP(w, r)
+		default:
+			_ = writer.Write(w, r, fault.Connect(err)) // the peer may be gone
+		}
+	})
+}
+
+// verifier checks signed requests for the ledger, once the cluster has one.
+func (a *API) verifier() (*authn.Verifier, error) {
+	keys, err := a.ledger()
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.authn == nil {
+		a.authn = authn.NewVerifier(authn.Config{
+			Audience: keys.ledger, Now: a.Now, Known: a.State.Knows, MaxBody: maxRequest, Anonymous: true,
+		})
+	}
+	return a.authn, nil
+}
+
+// Marbles serves workers, over mutual TLS that admits that type alone.
+func (a *API) Marbles() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(concordatv1connect.NewCoordinatorServiceHandler(workerService{a}, connect.WithInterceptors(faults{a.Logger})))
+	return mux
+}
+
+// ledgerKeys sign for one ledger.
+type ledgerKeys struct {
+	ledger      string
+	grant       key.Private
+	log         *log.Signer
+	endorsement endorse.Endorsement // of both public keys, by this coordinator
+}
+
+// ledger gives the keys of the ledger, once the cluster has one.
+func (a *API) ledger() (*ledgerKeys, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.keys != nil {
+		return a.keys, nil
+	}
+	id := a.State.Basis().Ledger
+	if id == "" {
+		return nil, fault.Newf("", fault.Unavailable, "the cluster has no ledger yet: try again in a moment")
+	}
+	logKey, err := key.FromSeed(a.Root.Derive(seal.Log, id))
+	if err != nil {
+		return nil, err
+	}
+	grantKey, err := key.FromSeed(a.Root.Derive(seal.Grant, id))
+	if err != nil {
+		return nil, err
+	}
+	k := &ledgerKeys{ledger: id, grant: grantKey}
+	if k.log, err = log.NewSigner(id, logKey); err != nil {
+		return nil, err
+	}
+	public := grant.Keys{Ledger: id, Log: logKey.Public(), Grant: grantKey.Public()}
+	if k.endorsement, err = grant.EndorseKeys(public, a.Identity.Certificate); err != nil {
+		return nil, err
+	}
+	a.keys = k
+	return k, nil
+}
+
+// faults maps errors to codes on their way out, and logs those that are ours.
+type faults struct{ log zerolog.Logger }
+
+// WrapUnary implements connect.Interceptor.
+func (f faults) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+		res, err := next(ctx, req)
+		if err != nil {
+			return nil, f.out(req.Spec().Procedure, err)
+		}
+		return res, nil
+	}
+}
+
+// WrapStreamingHandler implements connect.Interceptor.
+func (f faults) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+		if err := next(ctx, conn); err != nil {
+			return f.out(conn.Spec().Procedure, err)
+		}
+		return nil
+	}
+}
+
+// WrapStreamingClient implements connect.Interceptor.
+func (faults) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return next
+}
+
+func (f faults) out(procedure string, err error) error {
+	out := fault.Connect(err)
+	if out.Code() == connect.CodeInternal {
+		f.log.Error().Err(err).Str(fieldOperation, procedure[strings.LastIndexByte(procedure, '/')+1:]).Msg("call failed")
+	}
+	return out
+}

@@ -1,0 +1,219 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"concordat.dev/coordinator/dispatch"
+	"concordat.dev/coordinator/state"
+	"concordat.dev/coordinator/store"
+	"concordat.dev/protocol/answer"
+	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/fault"
+	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
+	"concordat.dev/protocol/grant"
+)
+
+// executeLimit bounds one execution, other workers' attempts included.
+const executeLimit = 15 * time.Minute
+
+// failedMessage is all that is ever told of a failed query.
+const failedMessage = "The query failed. Its price stays spent. The operator of the workers finds the incident in their log."
+
+// released is a release with its receipt, or the failure.
+type released struct {
+	answer  answer.Answer
+	receipt []byte
+	failure *answer.Failure
+}
+
+// sealedRelease is what the object store keeps of a release: all that is needed to tell it again.
+type sealedRelease struct {
+	Answer      json.RawMessage `json:"answer"`
+	ReceiptBody []byte          `json:"receipt_body"` // the worker's endorsement
+	Grant       []byte          `json:"grant"`
+}
+
+// release gives the stored release of a paid question, or has it executed under the query that paid for it.
+func (a *API) release(ctx context.Context, reserved state.Reserved) (released, error) {
+	lost := ""
+	if stored := reserved.Answer; stored != nil {
+		r, err := a.stored(ctx, *stored)
+		if err == nil {
+			return r, a.settle(ctx, reserved.Query, *stored)
+		}
+		if !errors.Is(err, store.ErrMissing) && !errors.Is(err, store.ErrDigest) {
+			return released{}, fault.New("query", fault.Unavailable, err)
+		}
+		a.Logger.Warn().Err(err).Str(fieldQuery, stored.ID).Msg("stored release is gone, computing it again")
+		lost = stored.Object
+	}
+	paid, ok := a.State.Query(reserved.Query.PaidBy)
+	if !ok {
+		return released{}, fmt.Errorf("query %s was paid by %s, which is not known", reserved.Query.ID, reserved.Query.PaidBy)
+	}
+	sealed, failure, err := a.run(ctx, paid)
+	if err != nil || failure != nil {
+		return released{failure: failure}, errors.Join(err, a.fail(ctx, reserved.Query, failure))
+	}
+	return a.commit(ctx, reserved.Query, paid, sealed, lost)
+}
+
+// settle notes that a query was answered by a stored release.
+func (a *API) settle(ctx context.Context, asked, stored state.Query) error {
+	if asked.Status == state.QueryReleased {
+		return nil
+	}
+	_, _, err := state.Submit(ctx, a.Replica, a.Now(), state.Record{Query: asked.ID, Held: stored.Object})
+	return err
+}
+
+// fail notes that a query failed, or that nobody knows how it ended.
+func (a *API) fail(ctx context.Context, q state.Query, failure *answer.Failure) error {
+	incident := ""
+	if failure != nil {
+		incident = failure.Incident
+	}
+	_, _, err := state.Submit(ctx, a.Replica, a.Now(), state.Fail{Query: q.ID, Incident: incident})
+	return err
+}
+
+// run has a worker execute a reserved query. A failure is what the worker, or the lack of an answer, came to.
+func (a *API) run(ctx context.Context, q state.Query) (sealedRelease, *answer.Failure, error) {
+	request, err := a.executeRequest(q)
+	if err != nil {
+		return sealedRelease{}, nil, err
+	}
+	var loaded []string
+	for _, d := range q.Datasets {
+		loaded = append(loaded, d.Digest)
+	}
+	done, err := dispatch.Do(ctx, a.Workers, loaded, func(ctx context.Context, c dispatch.Client) (*concordatv1.ExecuteResponse, error) {
+		r, err := c.Execute(ctx, connect.NewRequest(request))
+		if err != nil {
+			return nil, err
+		}
+		return r.Msg, nil
+	})
+	if errors.Is(err, dispatch.ErrNoWorker) { // asking again is free, and may find one
+		return sealedRelease{}, nil, fault.New("execute", fault.Unavailable, err)
+	}
+	failure := &answer.Failure{Message: failedMessage, Incident: request.GetIncident()}
+	if err != nil {
+		a.Logger.Error().Err(err).Str(fieldQuery, q.ID).Str(fieldIncident, failure.Incident).Msg("execution failed")
+		return sealedRelease{}, failure, nil
+	}
+	got, err := answer.Parse(done.GetAnswer())
+	if err != nil || got.Verdict != answer.Released || len(done.GetReceiptBody()) == 0 {
+		a.Logger.Error().Err(err).Str(fieldQuery, q.ID).Str(fieldIncident, failure.Incident).Msg("execution gave no release")
+		return sealedRelease{}, failure, nil
+	}
+	return sealedRelease{Answer: done.GetAnswer(), ReceiptBody: done.GetReceiptBody(), Grant: request.GetGrant()}, nil, nil
+}
+
+// executeRequest is determined by the reservation alone: documents, text, versions and grant are those of the query that paid.
+func (a *API) executeRequest(q state.Query) (*concordatv1.ExecuteRequest, error) {
+	m, ok := a.State.Manifest(q.Collaboration, q.Version)
+	if !ok || m.Digest != q.Manifest {
+		return nil, fmt.Errorf("query %s: its manifest version %d is gone", q.ID, q.Version)
+	}
+	text, err := a.history.Open(q.SQL, q.ID)
+	if err != nil {
+		return nil, fmt.Errorf("query %s: %w", q.ID, err)
+	}
+	request := &concordatv1.ExecuteRequest{Documents: documents(m), Sql: string(text), Rho: q.Rho, Incident: newID()}
+	for _, ref := range q.Datasets {
+		for _, v := range a.State.Dataset(q.Collaboration, ref.Dataset).Versions {
+			if v.Version != ref.Version {
+				continue
+			}
+			if v.Deleted {
+				return nil, fault.Newf("execute", fault.Conflict, "dataset %s version %d was deleted", ref.Dataset, ref.Version)
+			}
+			request.Datasets = append(request.Datasets, &concordatv1.SealedDataset{
+				Dataset: v.Dataset, Version: v.Version, Digest: v.Digest, Objects: v.Objects, Wrap: v.Wrap, Registration: v.Registration,
+			})
+		}
+	}
+	signed, err := a.grant(q, text)
+	if err != nil {
+		return nil, fmt.Errorf("query %s: %w", q.ID, err)
+	}
+	if request.Grant, err = signed.Marshal(); err != nil {
+		return nil, err
+	}
+	return request, nil
+}
+
+// grant signs what the ledger holds of a reservation.
+func (a *API) grant(q state.Query, text []byte) (grant.Signed, error) {
+	keys, err := a.ledger()
+	if err != nil {
+		return grant.Signed{}, err
+	}
+	g := grant.Grant{
+		Query: q.ID, Ledger: keys.ledger, Collaboration: q.Collaboration, Version: q.Version, Manifest: q.Manifest,
+		Person: q.Person, Participant: q.Participant, SQL: canon.Sum(text), Plan: canon.Digest(q.Plan), Question: canon.Digest(q.Question),
+		Index: q.Index, Reserved: q.At.UTC().Format(time.RFC3339),
+	}
+	for _, d := range q.Datasets {
+		g.Datasets = append(g.Datasets, grant.Dataset{ID: d.Dataset, Version: d.Version, Sealed: canon.Digest(d.Digest)})
+	}
+	for _, p := range q.Price {
+		g.Price = append(g.Price, grant.Price{
+			Owner: p.Owner, Namespace: p.Namespace, Rho: int64(p.Amount.Rho), SpentBefore: int64(p.Before), Queries: p.Amount.Queries,
+		})
+	}
+	return grant.Sign(g, keys.grant, keys.endorsement)
+}
+
+// commit seals a release in the object store and puts its receipt into the log. Only then it may leave.
+func (a *API) commit(ctx context.Context, asked, paid state.Query, r sealedRelease, lost string) (released, error) {
+	plain, err := json.Marshal(r)
+	if err != nil {
+		return released{}, err
+	}
+	name, digest, err := a.Store.PutRelease(ctx, paid.ID, newID(), plain)
+	if err != nil {
+		return released{}, fault.New("query", fault.Unavailable, err)
+	}
+	recorded, _, err := state.Submit(ctx, a.Replica, a.Now(), state.Record{
+		Query: asked.ID, Body: r.ReceiptBody, Object: name, Digest: digest, Lost: lost,
+	})
+	if err != nil {
+		return released{}, err
+	}
+	if recorded.Query.Object != name { // somebody else's execution of the same question was first: the same release, its receipt
+		return a.stored(ctx, recorded.Query)
+	}
+	return a.tell(recorded.Query, r)
+}
+
+// stored opens the release of a query that was recorded.
+func (a *API) stored(ctx context.Context, q state.Query) (released, error) {
+	plain, err := a.Store.Release(ctx, q.Object, q.Digest)
+	if err != nil {
+		return released{}, err
+	}
+	var r sealedRelease
+	if err := json.Unmarshal(plain, &r); err != nil {
+		return released{}, err
+	}
+	return a.tell(q, r)
+}
+
+// tell makes answer and receipt of a recorded release.
+func (a *API) tell(q state.Query, r sealedRelease) (released, error) {
+	got, err := answer.Parse(r.Answer)
+	if err != nil {
+		return released{}, err
+	}
+	proof, err := a.receipt(q, r, got.Result())
+	got.Receipt = &answer.ReceiptRef{ID: q.ID, LogIndex: q.Receipt}
+	return released{answer: got, receipt: proof}, err
+}

@@ -1,0 +1,219 @@
+package api
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"concordat.dev/coordinator/state"
+	"concordat.dev/protocol/authn"
+	"concordat.dev/protocol/document"
+	"concordat.dev/protocol/fault"
+	"concordat.dev/protocol/key"
+)
+
+// operation is something that people ask for.
+type operation string
+
+const (
+	opQuery          operation = "query"
+	opHistory        operation = "history"
+	opBudget         operation = "budget"
+	opPropose        operation = "propose_manifest"
+	opSign           operation = "sign_manifest"
+	opGetManifest    operation = "get_manifest"
+	opStatement      operation = "submit_statement"
+	opOpenUpload     operation = "open_upload"
+	opUploadPart     operation = "upload_part"
+	opUploadStatus   operation = "upload_status"
+	opCompleteUpload operation = "complete_upload"
+	opListDatasets   operation = "list_datasets"
+	opDeleteDataset  operation = "delete_dataset"
+	opCheckpoint     operation = "checkpoint"
+	opEntries        operation = "entries"
+	opReceipt        operation = "receipt"
+)
+
+// The roles of people in a manifest, and two that keys have by themselves.
+const (
+	steward      = "steward"
+	analyst      = "analyst"
+	auditor      = "auditor"
+	organisation = "organisation" // a participant's own key
+	founder      = "founder"      // a key that may propose where there is no manifest yet
+)
+
+// rule says who may do an operation: one of these roles. Pending also admits those whom a proposed manifest names.
+type rule struct {
+	roles   []string
+	pending bool
+}
+
+var (
+	anybody = []string{steward, analyst, auditor, organisation}
+	// rules is all authority that people have. Statements and approvals carry signatures of their own, which the state judges.
+	rules = map[operation]rule{
+		opQuery:          {roles: []string{analyst}},
+		opHistory:        {roles: anybody},
+		opBudget:         {roles: anybody},
+		opPropose:        {roles: []string{organisation, founder, steward}, pending: true},
+		opSign:           {roles: []string{organisation, steward, auditor}, pending: true},
+		opGetManifest:    {roles: append([]string{founder}, anybody...), pending: true},
+		opStatement:      {roles: []string{organisation, steward, auditor}, pending: true},
+		opOpenUpload:     {roles: []string{steward}},
+		opUploadPart:     {roles: []string{steward}},
+		opUploadStatus:   {roles: []string{steward}},
+		opCompleteUpload: {roles: []string{steward}},
+		opListDatasets:   {roles: anybody},
+		opDeleteDataset:  {roles: []string{organisation, steward}},
+		opCheckpoint:     {roles: append([]string{founder}, anybody...)},
+		opEntries:        {roles: []string{steward, auditor, organisation}},
+		opReceipt:        {roles: anybody},
+	}
+)
+
+// actor is who asks: the key that signed the request, and whom the collaboration's manifest knows by it.
+type actor struct {
+	key         key.Public
+	person      string // id of the person, or of the participant whose own key it is
+	participant string
+	roles       []string
+}
+
+func (a actor) is(role string) bool { return slices.Contains(a.roles, role) }
+
+// Audit is what is written of each request, admitted or not.
+type Audit struct {
+	At            time.Time
+	Operation     string
+	Collaboration string
+	Key           string
+	Person        string
+	Participant   string
+	Denied        string // why, empty when admitted
+}
+
+// Names of log fields.
+const (
+	fieldOperation     = "operation"
+	fieldCollaboration = "collaboration"
+	fieldKey           = "key"
+	fieldPerson        = "person"
+	fieldParticipant   = "participant"
+	fieldDenied        = "denied"
+	fieldQuery         = "query"
+	fieldDataset       = "dataset"
+	fieldIncident      = "incident"
+)
+
+// gate is the one place that decides who may do what, and writes it down.
+type gate struct {
+	state  *state.Machine
+	sync   func(context.Context) error
+	now    func() time.Time
+	log    zerolog.Logger
+	record func(Audit)
+}
+
+// admit authenticates, authorises and audits in one call. It reads a state in which everything that was acknowledged is.
+func (g *gate) admit(ctx context.Context, op operation, collaboration string) (actor, error) {
+	who, err := g.judge(ctx, op, collaboration)
+	a := Audit{
+		At: g.now().UTC(), Operation: string(op), Collaboration: collaboration, Person: who.person, Participant: who.participant,
+	}
+	if !who.key.IsZero() {
+		a.Key = who.key.String()
+	}
+	event := g.log.Info()
+	if err != nil {
+		a.Denied = err.Error()
+		event = g.log.Warn().Str(fieldDenied, a.Denied)
+	}
+	event.Str(fieldOperation, a.Operation).Str(fieldCollaboration, collaboration).Str(fieldKey, a.Key).
+		Str(fieldPerson, a.Person).Str(fieldParticipant, a.Participant).Msg("request")
+	if g.record != nil {
+		g.record(a)
+	}
+	return who, err
+}
+
+// admitAny is admit for what belongs to no collaboration: being known in one of them is enough.
+func (g *gate) admitAny(ctx context.Context, op operation) (actor, error) {
+	k, ok := authn.Key(ctx)
+	if ok {
+		for _, id := range g.state.Collaborations() {
+			if m, found := g.state.Newest(id); found && (&actor{key: k}).knownIn(m.Bundle.Manifest) {
+				return g.admit(ctx, op, id)
+			}
+		}
+	}
+	return g.admit(ctx, op, "")
+}
+
+func (a *actor) knownIn(m *document.Manifest) bool {
+	a.learn(m)
+	return a.person != ""
+}
+
+func (g *gate) judge(ctx context.Context, op operation, collaboration string) (actor, error) {
+	k, ok := authn.Key(ctx)
+	if !ok {
+		return actor{}, fault.Newf(string(op), fault.Unauthenticated, "sign the request with the key of a person or participant")
+	}
+	who := actor{key: k}
+	if err := g.sync(ctx); err != nil {
+		return who, fault.New(string(op), fault.Unavailable, err)
+	}
+	r, known := rules[op]
+	if !known {
+		panic("api: operation without a rule: " + string(op))
+	}
+	if slices.Contains(g.state.Basis().Founders, k.String()) {
+		who.roles = append(who.roles, founder)
+	}
+	if m, ok := g.state.Newest(collaboration); ok {
+		who.learn(m.Bundle.Manifest)
+	}
+	if m, ok := g.state.Manifest(collaboration, 0); ok && r.pending && m.Status == state.Proposed {
+		who.learn(m.Bundle.Manifest)
+	}
+	for _, role := range r.roles {
+		if who.is(role) {
+			return who, nil
+		}
+	}
+	if who.person == "" && !who.is(founder) {
+		return who, fault.Newf(string(op), fault.Forbidden, "the key %s is of nobody in collaboration %q", k, collaboration)
+	}
+	return who, fault.Newf(string(op), fault.Forbidden, "%s needs one of the roles %v, %s has %v", op, r.roles, who.name(), who.roles)
+}
+
+func (a *actor) learn(m *document.Manifest) {
+	if a.person != "" {
+		return // the manifest in force says who it is
+	}
+	if p, ok := m.PersonByKey(a.key.String()); ok {
+		a.person, a.participant = p.ID, p.Participant
+		a.roles = append(a.roles, p.Roles...)
+	}
+	for _, p := range m.Participants {
+		if !slices.Contains(p.Keys, a.key.String()) {
+			continue
+		}
+		if a.person == "" {
+			a.person, a.participant = p.ID, p.ID
+		}
+		if a.participant == p.ID {
+			a.roles = append(a.roles, organisation)
+		}
+	}
+}
+
+func (a actor) name() string {
+	if a.person == "" {
+		return a.key.String()
+	}
+	return a.person
+}

@@ -1,0 +1,290 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"connectrpc.com/connect"
+
+	"concordat.dev/coordinator/dispatch"
+	"concordat.dev/coordinator/state"
+	"concordat.dev/coordinator/store"
+	"concordat.dev/protocol/authn"
+	"concordat.dev/protocol/dsse"
+	"concordat.dev/protocol/fault"
+	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
+	"concordat.dev/protocol/key"
+	"concordat.dev/protocol/upload"
+)
+
+// The phases of completing an upload. A worker does the middle two in one call.
+const (
+	phaseVerify   = "verify"
+	phaseIngest   = "ingest"
+	phaseSeal     = "seal"
+	phaseRegister = "register"
+)
+
+// OpenUpload implements ParticipantService: a worker makes an identity for the next version of the dataset.
+func (s participantService) OpenUpload(ctx context.Context, req *connect.Request[concordatv1.OpenUploadRequest]) (*connect.Response[concordatv1.OpenUploadResponse], error) {
+	const op = "open upload"
+	collaboration, id := req.Msg.GetCollaboration(), req.Msg.GetDataset()
+	who, err := s.gate.admit(ctx, opOpenUpload, collaboration)
+	if err != nil {
+		return nil, err
+	}
+	if len(req.Msg.GetIdempotencyKey()) > maxKey {
+		return nil, fault.Newf(op, fault.Invalid, "idempotency key of %d bytes, at most %d", len(req.Msg.GetIdempotencyKey()), maxKey)
+	}
+	for range attempts {
+		m, ok := s.State.Newest(collaboration)
+		if !ok || m.Status != state.Active {
+			return nil, fault.Newf(op, fault.Conflict, "the manifest of %s is %s: nothing can be uploaded", collaboration, m.Status)
+		}
+		d, ok := m.Bundle.Manifest.Dataset(id)
+		if !ok {
+			return nil, fault.Newf(op, fault.NotFound, "the manifest of %s has no dataset %q", collaboration, id)
+		}
+		if d.Owner != who.participant {
+			return nil, fault.Newf(op, fault.Forbidden, "dataset %s belongs to %s: its stewards upload it", id, d.Owner)
+		}
+		u, open := s.State.OpenedUpload(collaboration, who.person, id, req.Msg.GetIdempotencyKey())
+		if !open {
+			u, err = s.offer(ctx, m, who, req.Msg)
+		}
+		if errors.Is(err, state.ErrChanged) {
+			if err = s.Replica.Sync(ctx); err == nil {
+				continue
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		return connect.NewResponse(&concordatv1.OpenUploadResponse{UploadId: u.ID, Recipient: u.Recipient, Version: u.Version}), nil
+	}
+	return nil, fault.Newf(op, fault.Unavailable, "dataset %s changes all the time: try again", id)
+}
+
+func (s participantService) offer(ctx context.Context, m state.Manifest, who actor, req *concordatv1.OpenUploadRequest) (state.Upload, error) {
+	u := state.Upload{
+		ID: newID(), Collaboration: req.GetCollaboration(), Dataset: req.GetDataset(), Participant: who.participant, Person: who.person,
+		Version: s.State.Dataset(req.GetCollaboration(), req.GetDataset()).Next, Manifest: m.Digest, Key: req.GetIdempotencyKey(),
+	}
+	request := &concordatv1.WorkerOpenUploadRequest{Documents: documents(m), Dataset: u.Dataset, Version: u.Version, UploadId: u.ID}
+	offered, err := dispatch.Do(ctx, s.Workers, nil, func(ctx context.Context, c dispatch.Client) (*concordatv1.WorkerOpenUploadResponse, error) {
+		r, err := c.OpenUpload(ctx, connect.NewRequest(request))
+		if err != nil {
+			return nil, err
+		}
+		return r.Msg, nil
+	})
+	if err != nil {
+		return state.Upload{}, s.workerFault("open upload", err)
+	}
+	u.Recipient, u.IdentityWrap = offered.GetRecipient(), offered.GetIdentityWrap()
+	u, _, err = state.Submit(ctx, s.Replica, s.Now(), state.OpenUpload{Upload: u})
+	return u, err
+}
+
+// own finds an upload that the caller may work on.
+func (a *API) own(ctx context.Context, op operation, id string) (state.Upload, actor, error) {
+	if err := a.Replica.Sync(ctx); err != nil {
+		return state.Upload{}, actor{}, fault.New(string(op), fault.Unavailable, err)
+	}
+	u, ok := a.State.Upload(id)
+	who, err := a.gate.admit(ctx, op, u.Collaboration)
+	if err != nil {
+		return state.Upload{}, actor{}, err
+	}
+	if !ok || u.Participant != who.participant {
+		return state.Upload{}, actor{}, fault.Newf(string(op), fault.NotFound, "upload %q is not known: open a new one", id)
+	}
+	return u, who, nil
+}
+
+// putPart takes one encrypted part. Sent again it is no other part.
+func (a *API) putPart(w http.ResponseWriter, r *http.Request) {
+	if err := a.takePart(r); err != nil {
+		a.refusePart(w, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (a *API) takePart(r *http.Request) error {
+	const op = "upload part"
+	v, err := a.verifier()
+	if err != nil {
+		return err
+	}
+	k, digest, err := v.VerifyStream(r, store.MaxPart)
+	if err != nil {
+		return authn.Fault(err)
+	}
+	ctx := authn.WithKey(r.Context(), k)
+	u, _, err := a.own(ctx, opUploadPart, r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	number, err := strconv.ParseUint(r.PathValue("number"), 10, 32)
+	if err != nil || number < 1 || number > store.MaxParts {
+		return fault.Newf(op, fault.Invalid, "part number %q: want 1 to %d", r.PathValue("number"), store.MaxParts)
+	}
+	if u.State != state.UploadOpen {
+		return fault.Newf(op, fault.Conflict, "upload %s is %s: open a new one", u.ID, u.State)
+	}
+	err = a.Store.PutPart(ctx, u.ID, uint32(number), digest, r.Body)
+	switch {
+	case errors.Is(err, store.ErrDigest), errors.Is(err, authn.ErrBody):
+		return fault.New(op, fault.Invalid, err)
+	case errors.Is(err, store.ErrTooLarge), errors.Is(err, authn.ErrTooLarge):
+		return fault.New(op, fault.TooLarge, err)
+	case err != nil:
+		return fault.New(op, fault.Unavailable, err)
+	}
+	return nil
+}
+
+// refusePart answers in plain HTTP: a part is no Connect call.
+func (a *API) refusePart(w http.ResponseWriter, err error) {
+	status := map[fault.Kind]int{
+		fault.Invalid: http.StatusBadRequest, fault.Unauthenticated: http.StatusUnauthorized, fault.Forbidden: http.StatusForbidden,
+		fault.NotFound: http.StatusNotFound, fault.Conflict: http.StatusConflict, fault.TooLarge: http.StatusRequestEntityTooLarge,
+		fault.Unavailable: http.StatusServiceUnavailable,
+	}[fault.KindOf(err)]
+	if status == 0 {
+		status = http.StatusInternalServerError
+		a.Logger.Error().Err(err).Msg("upload of a part failed")
+	}
+	http.Error(w, fault.Connect(err).Message(), status)
+}
+
+// UploadStatus implements ParticipantService: which parts are there, so that an upload can go on.
+func (s participantService) UploadStatus(ctx context.Context, req *connect.Request[concordatv1.UploadStatusRequest]) (*connect.Response[concordatv1.UploadStatusResponse], error) {
+	u, _, err := s.own(ctx, opUploadStatus, req.Msg.GetUploadId())
+	if err != nil {
+		return nil, err
+	}
+	parts, err := s.Store.Parts(ctx, u.ID)
+	if err != nil {
+		return nil, err
+	}
+	out := &concordatv1.UploadStatusResponse{State: string(u.State)}
+	for _, p := range parts {
+		out.Parts = append(out.Parts, &concordatv1.UploadedPart{Number: p.Number, Digest: p.Digest.String(), Size: uint64(p.Size)}) //nolint:gosec // never negative
+	}
+	return connect.NewResponse(out), nil
+}
+
+// CompleteUpload implements ParticipantService: a worker verifies and seals the parts, and the new version is registered.
+func (s participantService) CompleteUpload(ctx context.Context, req *connect.Request[concordatv1.CompleteUploadRequest], stream *connect.ServerStream[concordatv1.CompleteUploadEvent]) error {
+	u, who, err := s.own(ctx, opCompleteUpload, req.Msg.GetUploadId())
+	if err != nil {
+		return err
+	}
+	tell := func(phase string) error {
+		return stream.Send(&concordatv1.CompleteUploadEvent{Event: &concordatv1.CompleteUploadEvent_Phase{Phase: phase}})
+	}
+	if u.State == state.UploadOpen {
+		if err := tell(phaseVerify); err != nil {
+			return err
+		}
+		parts, err := s.checkParts(ctx, u, who, req.Msg.GetStatement())
+		if err != nil {
+			return err
+		}
+		if err := tell(phaseIngest); err != nil {
+			return err
+		}
+		if u, err = s.ingest(ctx, u, req.Msg.GetStatement(), parts, tell); err != nil {
+			return err
+		}
+	}
+	return stream.Send(&concordatv1.CompleteUploadEvent{Event: &concordatv1.CompleteUploadEvent_Report{Report: u.Report}, Registered: u.State == state.UploadRegistered})
+}
+
+// checkParts checks the steward's statement, and that each part it signs for is there. Workers check both again.
+func (s participantService) checkParts(ctx context.Context, u state.Upload, who actor, raw []byte) ([]string, error) {
+	const op = "complete upload"
+	envelope, err := dsse.Parse(raw)
+	if err != nil {
+		return nil, fault.New(op, fault.Invalid, err)
+	}
+	said, err := upload.Verify(envelope, []key.Public{who.key})
+	if err != nil {
+		return nil, fault.New(op, fault.Invalid, err)
+	}
+	want := upload.Target{
+		Ledger: s.State.Basis().Ledger, Collaboration: u.Collaboration, Manifest: u.Manifest, Dataset: u.Dataset, Version: u.Version, Upload: u.ID,
+	}
+	if said.Target != want {
+		return nil, fault.Newf(op, fault.Invalid, "the statement is for upload %s of %s version %d, not for this one", said.Upload, said.Dataset, said.Version)
+	}
+	have, err := s.Store.Parts(ctx, u.ID)
+	if err != nil {
+		return nil, err
+	}
+	byNumber := map[uint32]store.Part{}
+	for _, p := range have {
+		byNumber[p.Number] = p
+	}
+	var keys []string
+	for i, p := range said.Parts {
+		number := uint32(i + 1) //nolint:gosec // at most MaxParts
+		got, ok := byNumber[number]
+		switch {
+		case !ok:
+			return nil, fault.Newf(op, fault.Conflict, "part %d of %d is missing: send it, then complete again", number, len(said.Parts))
+		case got.Digest != p.Digest || got.Size != p.Size:
+			return nil, fault.Newf(op, fault.Conflict, "part %d is %s, the statement says %s: send the right one", number, got.Digest, p.Digest)
+		}
+		keys = append(keys, store.PartKey(u.ID, number))
+	}
+	return keys, nil
+}
+
+func (s participantService) ingest(ctx context.Context, u state.Upload, statement []byte, parts []string, tell func(string) error) (state.Upload, error) {
+	m, ok := s.State.Newest(u.Collaboration)
+	if !ok || m.Status != state.Active || m.Digest != u.Manifest {
+		return state.Upload{}, fault.Newf("complete upload", fault.Conflict, "the manifest of %s changed since the upload was opened: open a new one", u.Collaboration)
+	}
+	request := &concordatv1.IngestRequest{
+		Documents: documents(m), Dataset: u.Dataset, Version: u.Version, UploadId: u.ID, IdentityWrap: u.IdentityWrap, Statement: statement, Parts: parts,
+	}
+	done, err := dispatch.Do(ctx, s.Workers, nil, func(ctx context.Context, c dispatch.Client) (*concordatv1.IngestResponse, error) {
+		r, err := c.Ingest(ctx, connect.NewRequest(request))
+		if err != nil {
+			return nil, err
+		}
+		return r.Msg, nil
+	})
+	if err != nil {
+		return state.Upload{}, s.workerFault("complete upload", err)
+	}
+	end := state.CloseUpload{Upload: u.ID, Report: done.GetReport()}
+	if sealed := done.GetSealed(); done.GetAccepted() && sealed != nil {
+		if err := tell(phaseSeal); err != nil {
+			return state.Upload{}, err
+		}
+		if sealed.GetDataset() != u.Dataset || sealed.GetVersion() != u.Version {
+			return state.Upload{}, fmt.Errorf("a worker sealed %s version %d for %s version %d", sealed.GetDataset(), sealed.GetVersion(), u.Dataset, u.Version)
+		}
+		end.Sealed = &state.DatasetVersion{
+			Digest: sealed.GetDigest(), Objects: sealed.GetObjects(), Wrap: sealed.GetWrap(), Registration: sealed.GetRegistration(), Statement: statement,
+		}
+	}
+	if err := tell(phaseRegister); err != nil {
+		return state.Upload{}, err
+	}
+	closed, _, err := state.Submit(ctx, s.Replica, s.Now(), end)
+	if err != nil {
+		return state.Upload{}, err
+	}
+	if err := s.Store.DropUpload(ctx, u.ID); err != nil { // ciphertext to a key that is gone
+		s.Logger.Warn().Err(err).Str(fieldDataset, u.Dataset).Msg("parts of a closed upload remain")
+	}
+	return closed, nil
+}

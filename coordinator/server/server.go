@@ -1,0 +1,234 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"concordat.dev/coordinator/api"
+	"concordat.dev/coordinator/dispatch"
+	"concordat.dev/coordinator/raft"
+	"concordat.dev/coordinator/seal"
+	"concordat.dev/coordinator/state"
+	"concordat.dev/coordinator/store"
+	"concordat.dev/policies/approval"
+	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/key"
+	"concordat.dev/protocol/marble"
+)
+
+// Server is a running coordinator.
+type Server struct {
+	cfg      Config
+	identity *marble.Identity
+	log      zerolog.Logger
+
+	state   *state.Machine
+	node    *raft.Node
+	store   *store.Store
+	workers *dispatch.Pool
+	api     *api.API
+
+	http   []*http.Server
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+	failed chan error
+}
+
+const (
+	headerTimeout   = 10 * time.Second
+	shutdownTimeout = 10 * time.Second
+	initEvery       = 100 * time.Millisecond
+)
+
+// Run activates the marble and serves until the context ends.
+func Run(ctx context.Context, cfg Config, getenv func(string) string, log zerolog.Logger) error {
+	env, err := marble.ConfigFromEnv(getenv)
+	if err != nil {
+		return err
+	}
+	identity, err := marble.Activate(ctx, env)
+	if err != nil {
+		return err
+	}
+	manifest, err := marble.NewMarbleRun(env.ClientAddr).Manifest(ctx, identity.Root)
+	if err != nil {
+		return err
+	}
+	if have, want := canon.Sum(manifest).String(), cfg.Mesh.MarbleRunManifest; want != "" && have != want {
+		return fmt.Errorf("server: MarbleRun runs manifest %s, the configuration says %s", have, want)
+	}
+	cfg.Mesh.MarbleRunManifest = canon.Sum(manifest).String()
+	s, err := Start(ctx, cfg, identity, log)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+	case err = <-s.failed:
+	}
+	return errors.Join(err, s.Close())
+}
+
+// Start serves as an activated marble. The context bounds the start alone.
+func Start(ctx context.Context, cfg Config, identity *marble.Identity, log zerolog.Logger) (*Server, error) {
+	s := &Server{cfg: cfg, identity: identity, log: log, state: state.New(), failed: make(chan error, 4)}
+	var background context.Context
+	background, s.cancel = context.WithCancel(context.Background())
+	if err := s.start(ctx, background); err != nil {
+		return nil, errors.Join(fmt.Errorf("server: start %s: %w", cfg.Node, err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Server) start(ctx, background context.Context) error {
+	root, err := seal.NewRoot(s.identity.Secret)
+	if err != nil {
+		return err
+	}
+	if s.store, err = store.Open(ctx, s.cfg.ObjectStore, root); err != nil {
+		return err
+	}
+	voters, err := s.cfg.voters()
+	if err != nil {
+		return err
+	}
+	s.node, err = raft.Open(raft.Config{
+		Name: s.cfg.Node, Address: s.cfg.Listen.Raft, DataDir: s.cfg.DataDir, Voters: voters, Root: root, TLS: s.identity, Logger: s.log,
+	}, s.state)
+	if err != nil {
+		return err
+	}
+	s.workers = dispatch.New(s.identity, s.log)
+	s.api = api.New(api.Config{
+		State: s.state, Replica: s.node, Workers: s.workers, Store: s.store, Root: root, Identity: s.identity, Now: time.Now, Logger: s.log,
+	})
+	s.done.Go(func() { s.found(background) })
+	people := http.NewServeMux()
+	people.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	people.HandleFunc("GET /readyz", s.ready)
+	people.Handle("/", s.api.People())
+	public, marbles := s.identity.PublicTLS(), s.identity.ServerTLS(marble.Worker)
+	return errors.Join(
+		s.serve(s.cfg.Listen.API, &http.Server{Handler: people, TLSConfig: public}),
+		s.serve(s.cfg.Listen.Mesh, &http.Server{Handler: s.api.Marbles(), TLSConfig: marbles}),
+	)
+}
+
+// serve listens at once and serves until Close.
+func (s *Server) serve(address string, h *http.Server) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	h.ReadHeaderTimeout = headerTimeout
+	h.ErrorLog = nil
+	s.http = append(s.http, h)
+	s.done.Go(func() {
+		if err := h.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- fmt.Errorf("server: %s: %w", address, err)
+		}
+	})
+	return nil
+}
+
+// found starts the cluster if this node has to, and gives it a ledger if it leads one that has none.
+func (s *Server) found(ctx context.Context) {
+	if err := s.node.Bootstrap(ctx); err != nil {
+		if ctx.Err() == nil {
+			s.failed <- err
+		}
+		return
+	}
+	tick := time.NewTicker(initEvery)
+	defer tick.Stop()
+	for s.state.Basis().Ledger == "" {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if s.node.IsLeader() {
+			if err := s.initialise(ctx); err != nil && ctx.Err() == nil {
+				s.log.Warn().Err(err).Msg("the ledger could not be founded yet")
+			}
+		}
+	}
+	s.log.Info().Str("ledger", s.state.Basis().Ledger).Str("node", s.node.ID()).Msg("coordinator serves its ledger")
+}
+
+// initialise draws the ledger id. If the cluster has one already, nothing changes.
+func (s *Server) initialise(ctx context.Context) error {
+	var id [16]byte
+	_, _ = rand.Read(id[:])
+	mesh := approval.Mesh{
+		Mode: s.cfg.Mode, MarbleRunManifest: s.cfg.Mesh.MarbleRunManifest,
+		RootCertificate: s.identity.RootDigest().String(), Coordinator: s.cfg.Mesh.Coordinator,
+	}
+	for _, n := range s.node.Nodes() {
+		mesh.Voters = append(mesh.Voters, n.ID)
+	}
+	_, _, err := state.Submit(ctx, s.node, time.Now(), state.Init{
+		Ledger: hex.EncodeToString(id[:]), Founders: s.cfg.Founders, Mesh: mesh,
+	})
+	return err
+}
+
+// ready says whether this coordinator can serve a decision now.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+	defer cancel()
+	if err := s.node.Sync(ctx); err != nil || s.state.Basis().Ledger == "" {
+		http.Error(w, "no leader or no ledger yet", http.StatusServiceUnavailable)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// Close ends calls that are under way after a while, then the replica.
+func (s *Server) Close() error {
+	s.cancel()
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	var errs []error
+	for _, h := range s.http {
+		if err := h.Shutdown(ctx); err != nil {
+			errs = append(errs, err, h.Close())
+		}
+	}
+	if s.node != nil {
+		errs = append(errs, s.node.Close())
+	}
+	s.done.Wait()
+	if s.workers != nil {
+		s.workers.Close()
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) voters() ([]raft.Voter, error) {
+	var out []raft.Voter
+	for _, v := range c.Voters {
+		voter := raft.Voter{Name: v.Name, Address: v.Raft}
+		if v.Key != "" {
+			k, err := key.ParsePublic(v.Key)
+			if err != nil {
+				return nil, fmt.Errorf("voter %s: %w", v.Name, err)
+			}
+			voter.Key = k
+		}
+		out = append(out, voter)
+	}
+	return out, nil
+}
