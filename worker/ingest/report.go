@@ -51,7 +51,7 @@ type RowsPerUnit struct {
 	P95  int64  `json:"p95"`
 	P99  int64  `json:"p99"`
 	Max  int64  `json:"max"`
-	Hint string `json:"hint"`
+	Hint string `json:"hint,omitempty"` // for rows_per_group; empty where each unit has one row
 }
 
 // RowError is one bad row. Row counts from 1, the header isn't counted.
@@ -95,6 +95,9 @@ func quantiles(histogram map[int64]int64) *RowsPerUnit {
 		return sizes[len(sizes)-1]
 	}
 	r := &RowsPerUnit{P50: at(50), P90: at(90), P95: at(95), P99: at(99), Max: sizes[len(sizes)-1]}
+	if r.Max == 1 {
+		return r
+	}
 	r.Hint = fmt.Sprintf("rows_per_group: %d would count 95 %% of the units in full even if all their rows fell into one group; fewer give less noise", r.P95)
 	return r
 }
