@@ -34,8 +34,9 @@ type Decision struct {
 type Release struct {
 	Bounded plan.Bounded
 	Spec    mechanism.Spec
-	Outer   plan.Relation // reads the release through plan.Released: keys, then cells
-	Digest  string        // of the whole plan
+	Outer   plan.Relation      // reads the release through plan.Released: keys, then cells
+	Digest  string             // of the whole plan
+	Exempt  map[plan.Expr]bool // equalities of units, which the isolation test leaves alone
 }
 
 // Price is what one owner's namespace pays: rho, or one query of a quota.
@@ -49,7 +50,7 @@ type Price struct {
 
 // Decide judges a plan. Refusals that reading and binding found are passed in, so that the list is whole.
 func Decide(req Request, refused *refusal.List) Decision {
-	d := &decider{policies: req.Policies, refused: refused, constants: map[string]map[string]bool{}}
+	d := &decider{policies: req.Policies, refused: refused, constants: map[string]map[string]bool{}, exempt: map[plan.Expr]bool{}}
 	root := plan.Normalise(req.Plan)
 	out := Decision{Datasets: plan.Scans(root)}
 	top := d.relation(root)
@@ -72,6 +73,7 @@ type decider struct {
 	policies  map[string]*document.Policy
 	refused   *refusal.List
 	constants map[string]map[string]bool // column -> constants it is compared with
+	exempt    map[plan.Expr]bool
 	release   *plan.Aggregate
 	input     *relation // of the release
 	aggs      []aggregate

@@ -140,6 +140,7 @@ func (d *decider) unitEquality(e plan.Expr, all, left, right *relation) bool {
 	if a.Index >= width || b.Index < width || !left.units[a.Index] || !right.units[b.Index-width] {
 		return false
 	}
+	d.exempt[e] = true
 	if left.namespace == right.namespace {
 		return true
 	}

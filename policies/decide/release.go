@@ -186,12 +186,15 @@ func (d *decider) assemble(root plan.Relation, rho float64) *Release {
 	if rho > 0 && rho < l.rho {
 		l.rho = rho
 	}
-	out := &Release{Digest: plan.Digest(root)}
+	out := &Release{Digest: plan.Digest(root), Exempt: d.exempt}
 	out.Bounded = plan.Bounded{Input: agg.Input, Unit: in.unit, Keys: agg.Keys, RowsPerGroup: l.rows, GroupsPerUnit: l.groups, MinUnits: l.minUnits, Threshold: l.kind == mechanism.Threshold}
 	s := &out.Spec
 	*s = mechanism.Spec{Kind: l.kind, KeyCount: len(agg.Keys), MinUnits: l.minUnits, MaxGroups: l.maxGroups, GroupsPerUnit: l.groups, RowsPerGroup: l.rows}
 	d.bounding(out)
 	d.publicKeys(out)
+	if !s.Selects() {
+		out.Bounded.MinUnits = 0 // leaving a group out would tell how many units it has
+	}
 	b := builder{release: out, rho: mechanism.FromFloat(l.rho)}
 	b.add(plan.Sum{Kind: plan.SumUnits, Scale: 1}, big.NewInt(1))
 	for _, a := range d.aggs {

@@ -1,0 +1,200 @@
+// Package query takes a text to an answer: parse, bind, decide, price, execute, release, and what is computed on the released rows.
+// The worker of a mesh and the sandbox run the same code.
+//
+// Invariant: only a plan that was decided on here is executed, and only what worker/release released is put into an answer.
+//
+// Sees: plaintext sums of groups, never rows
+package query
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+
+	"concordat.dev/policies/decide"
+	"concordat.dev/policies/mechanism"
+	"concordat.dev/protocol/answer"
+	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/document"
+	"concordat.dev/sql/bind"
+	"concordat.dev/sql/parse"
+	"concordat.dev/sql/plan"
+	"concordat.dev/sql/refusal"
+)
+
+// Analysis is a text judged under the policies of a bundle.
+type Analysis struct {
+	SQL      string
+	Decision decide.Decision
+	Columns  []answer.Column
+	// Question names the answer that may be stored: plan with its column names, policies and parameters, not dataset versions.
+	Question canon.Digest
+	Policies []canon.Digest // of the datasets that the plan reads, in the order of Decision.Datasets
+	outputs  []output
+}
+
+// Refused says that the text may not run.
+func (a *Analysis) Refused() bool { return len(a.Decision.Refusals) > 0 }
+
+// Analyser judges texts; it is safe for concurrent use.
+type Analyser struct{ parser *parse.Parser }
+
+// NewAnalyser opens the parser. Close it.
+func NewAnalyser() (*Analyser, error) {
+	p, err := parse.New()
+	if err != nil {
+		return nil, err
+	}
+	return &Analyser{p}, nil
+}
+
+// Close frees the parser.
+func (a *Analyser) Close() error { return a.parser.Close() }
+
+// Analyse judges a text. Rho is the analyst's choice for each aggregate, 0 for the owners'. An error is a fault, never a refusal.
+func (a *Analyser) Analyse(ctx context.Context, bundle *document.Bundle, text string, rho float64) (*Analysis, error) {
+	tree, refused, err := a.parser.Parse(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	out := &Analysis{SQL: text}
+	if tree == nil {
+		out.Decision.Refusals = refused.All()
+		return out, nil
+	}
+	root := bind.Bind(tree, catalog(bundle), refused)
+	out.Decision = decide.Decide(decide.Request{Plan: root, Policies: bundle.Policies, Rho: rho}, refused)
+	if out.Refused() {
+		return out, nil
+	}
+	out.describe()
+	return out, out.digests(bundle)
+}
+
+// catalog lists the columns of every dataset of the manifest, hidden ones too: they are refused by name.
+func catalog(bundle *document.Bundle) bind.Catalog {
+	out := bind.Catalog{}
+	for _, d := range bundle.Manifest.Datasets {
+		p := bundle.Policies[d.ID]
+		var columns []plan.Column
+		for name, c := range p.Columns {
+			columns = append(columns, plan.Column{Name: name, Type: columnType(c.Type)})
+		}
+		sort.Slice(columns, func(i, j int) bool { return columns[i].Name < columns[j].Name })
+		out[d.ID] = columns
+	}
+	return out
+}
+
+func columnType(t string) plan.Type {
+	switch t {
+	case "decimal":
+		return plan.Double
+	case "uuid":
+		return plan.Varchar
+	}
+	return plan.Type(t)
+}
+
+func (a *Analysis) digests(bundle *document.Bundle) error {
+	for _, id := range a.Decision.Datasets {
+		b, err := bundle.Policies[id].Canonical()
+		if err != nil {
+			return fmt.Errorf("query: policy of %s: %w", id, err)
+		}
+		a.Policies = append(a.Policies, canon.Sum(b))
+	}
+	question, err := canon.Marshal(map[string]any{
+		"type": "concordat.dev/question/v1", "collaboration": bundle.Manifest.Collaboration, "plan": a.Decision.Release.Digest,
+		"columns": a.Columns, "policies": a.Policies, "parameters": a.Parameters(),
+	})
+	if err != nil {
+		return err
+	}
+	a.Question = canon.Sum(question)
+	return nil
+}
+
+// Parameters is the digest of what shapes the release besides plan, policies and data: the mechanism's Spec with the rho that was chosen.
+func (a *Analysis) Parameters() canon.Digest {
+	b, err := canon.Marshal(a.Decision.Release.Spec)
+	if err != nil {
+		panic("query: a spec is always JSON: " + err.Error())
+	}
+	return canon.Sum(b)
+}
+
+// Answer is the analysis as an answer without rows: refused, or explained with price and expected intervals.
+func (a *Analysis) Answer(id string) answer.Answer {
+	out := answer.Answer{QueryID: id, Verdict: answer.Released, Notes: a.Decision.Notes}
+	if a.Refused() {
+		out.Verdict = answer.Refused
+		for _, r := range a.Decision.Refusals {
+			out.Refusals = append(out.Refusals, told(r))
+		}
+		return out
+	}
+	spec := &a.Decision.Release.Spec
+	out.Explained = true
+	out.Columns, out.Mechanism = a.Columns, string(spec.Kind)
+	out.WithheldPossible = spec.Kind == mechanism.Threshold || spec.Selects() || spec.MinUnits > 0
+	out.Price = a.Price()
+	out.Notes = append(a.notes(), out.Notes...)
+	for _, o := range a.outputs {
+		out.Expected = append(out.Expected, o.expected(spec))
+	}
+	return out
+}
+
+// Price lists what each owner's namespace pays; what remains is for the ledger to say.
+func (a *Analysis) Price() []answer.Price {
+	var out []answer.Price
+	for _, p := range a.Decision.Prices {
+		out = append(out, answer.Price{Owner: p.Owner, Namespace: p.Namespace, Rho: p.Rho.Float(), Queries: p.Queries})
+	}
+	return out
+}
+
+func told(r refusal.Refusal) answer.Refusal {
+	return answer.Refusal{Code: answer.Code(r.Code), Owner: r.Owner, Dataset: r.Dataset, Column: r.Column, Rule: r.Rule,
+		Span: &answer.Span{Start: r.Span.Start, End: r.Span.End}, Message: r.Message, Suggestion: r.Suggestion}
+}
+
+// notes tell, in plain words, what the query counts and which bounds can bite. They follow from plan and policies alone.
+func (a *Analysis) notes() []string {
+	release := a.Decision.Release
+	spec, b := &release.Spec, &release.Bounded
+	out := []string{"Reads " + strings.Join(a.Decision.Datasets, ", ") + "."}
+	if !b.OneRow {
+		out = append(out, fmt.Sprintf("At most %d rows of one unit count in a group; a unit with more counts as %[1]d rows of its own mean.", spec.RowsPerGroup))
+	}
+	if !b.OneGroup {
+		out = append(out, fmt.Sprintf("At most %d groups of one unit count.", spec.GroupsPerUnit))
+	}
+	switch {
+	case spec.KeyCount == 0:
+	case spec.PublicKeys && spec.Kind == mechanism.DifferentialPrivacy:
+		out = append(out, fmt.Sprintf("The groups are declared; each whose noisy count of units reaches %d is shown.", spec.MinUnits))
+	default:
+		out = append(out, fmt.Sprintf("Groups are shown from about %d units; some groups may be withheld.", spec.MinUnits))
+	}
+	for _, c := range spec.Cells {
+		if c.Kind != mechanism.CellCount {
+			out = append(out, fmt.Sprintf("Values are clamped to [%g, %g].", c.Low, c.High))
+		}
+	}
+	return unique(out)
+}
+
+func unique(list []string) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, s := range list {
+		if !seen[s] {
+			seen[s] = true
+			out = append(out, s)
+		}
+	}
+	return out
+}
