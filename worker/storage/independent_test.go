@@ -29,7 +29,7 @@ func TestIndependentReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, err := exec.Command(python, "testdata/read.py", path, hex.EncodeToString(key[:])).CombinedOutput() //nolint:gosec // as above
-	if want := "5000 -9997500 " + sentinel + "0\n"; err != nil || string(out) != want {
+	if want := "5000 -9996000 " + sentinel + "0\n"; err != nil || string(out) != want {
 		t.Errorf("%v: %s, want %s", err, out, want)
 	}
 }
