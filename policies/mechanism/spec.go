@@ -65,14 +65,14 @@ type Column struct {
 // CellKind says how a released aggregate derives from noisy columns.
 type CellKind string
 
-// The kinds of released aggregates.
+// The kinds of released aggregates. The count that a cell names counts the rows that its other columns are about (not NULL, FILTER met).
 const (
-	CellCount    CellKind = "count" // Columns[0]: units, distinct or count; never below 0 in a release
-	CellSum      CellKind = "sum"
-	CellAverage  CellKind = "avg"      // Columns: centred, count
+	CellCount    CellKind = "count"    // Columns[0]: units, distinct or count; never below 0 in a release
+	CellSum      CellKind = "sum"      // Columns: sum; under threshold: sum, count
+	CellAverage  CellKind = "avg"      // Columns: centred, count; under threshold: sum, count
 	CellVariance CellKind = "variance" // Columns: centred, count, square
 	CellStddev   CellKind = "stddev"   // Columns: centred, count, square
-	CellQuantile CellKind = "quantile" // Columns: histogram
+	CellQuantile CellKind = "quantile" // Columns: histogram; under threshold: histogram, count
 )
 
 // Cell is one aggregate of the release, computed from the noisy Columns it names by index.
