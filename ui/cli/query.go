@@ -140,7 +140,10 @@ func keepReceipt(home string, got answer.Answer, receipt []byte) error {
 	if got.Receipt == nil || len(receipt) == 0 {
 		return nil
 	}
-	file := receiptFile(home, got.Receipt.ID)
+	return saveReceipt(receiptFile(home, got.Receipt.ID), receipt)
+}
+
+func saveReceipt(file string, receipt []byte) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("keep the receipt: %w", err)
 	}
