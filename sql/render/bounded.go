@@ -37,7 +37,8 @@ type bounded struct {
 	*plan.Bounded
 	printer
 	salt      string
-	histogram int // -1, or the sum whose leaves are wanted
+	histogram int  // -1, or the sum whose leaves are wanted
+	details   bool // histograms are wanted as the number of a unit's values
 	steps     []string
 }
 
@@ -183,6 +184,9 @@ func (q *bounded) groups() string {
 		case plan.SumDistinct, plan.SumOwnerUnits:
 			items = append(items, fmt.Sprintf("bool_or(v%d) AS v%d", i, i))
 		case plan.SumHistogram:
+			if q.details {
+				items = append(items, fmt.Sprintf("nullif(count(v%d), 0) AS v%d", i, i))
+			}
 			if q.histogram == i {
 				items = append(items, fmt.Sprintf("list(v%d) FILTER (WHERE v%d IS NOT NULL) AS v%d", i, i, i))
 			}

@@ -12,6 +12,7 @@ import (
 // contributions), n0… (units that contribute) and w0… (the sum of absolute contributions).
 func Details(b *plan.Bounded, params Params) string {
 	q := newBounded(b, params)
+	q.details = true
 	with := q.with()
 	items := q.keys("")
 	for i, s := range b.Sums {
