@@ -145,7 +145,7 @@ func (p *parser) row(b *block) {
 	if p.shape.unit >= 0 {
 		b.tokens = append(b.tokens, tok)
 	}
-	b.sources = append(b.sources, int32(b.read)) //nolint:gosec // a block has fewer rows than bytes
+	b.sources = append(b.sources, int32(b.read))
 }
 
 // token makes the token of an identifier, whose number or uuid is brought to its one spelling first.

@@ -38,10 +38,10 @@ func newColumn(kind string, check *check, room int) column {
 	case "integer":
 		return &fixed[int32]{typ: typ, check: check, values: make([]int32, 0, room), want: "not an integer of 32 bits", parse: func(b []byte) (int32, float64, outcome) {
 			v, ok := integer(b)
-			if !ok || int64(int32(v)) != v { //nolint:gosec // the comparison is the check
+			if !ok || int64(int32(v)) != v {
 				return 0, 0, unfit
 			}
-			return int32(v), float64(v), check.whole(v) //nolint:gosec // checked
+			return int32(v), float64(v), check.whole(v)
 		}}
 	case "bigint":
 		return &fixed[int64]{typ: typ, check: check, values: make([]int64, 0, room), want: "not an integer of 64 bits", parse: func(b []byte) (int64, float64, outcome) {

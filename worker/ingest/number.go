@@ -62,7 +62,7 @@ func numbers(tokens *array.FixedSizeBinary) arrow.Array {
 	bytes := tokens.Data().Buffers()[1].Bytes()[first*token.Size:]
 	ids := make([]int64, n)
 	for i := range ids {
-		ids[i] = int64(binary.BigEndian.Uint64(bytes[i*token.Size:])) //nolint:gosec // all 64 bits, the sign too
+		ids[i] = int64(binary.BigEndian.Uint64(bytes[i*token.Size:]))
 	}
 	return newArray(arrow.PrimitiveTypes.Int64, n, 0, nil, memory.NewBufferBytes(arrow.Int64Traits.CastToBytes(ids)))
 }

@@ -197,7 +197,7 @@ func (p *pass) judge(b *block) {
 			continue
 		}
 		if *seen == 0 {
-			*seen = uint32(p.report.Read) + uint32(b.sources[i]) //nolint:gosec // block checked it
+			*seen = uint32(p.report.Read) + uint32(b.sources[i])
 			continue
 		}
 		p.report.Duplicates++

@@ -47,9 +47,9 @@ func integer(b []byte) (v int64, ok bool) {
 		if u > 1<<63 {
 			return 0, false
 		}
-		return -int64(u), true //nolint:gosec // in range, also for the lowest integer
+		return -int64(u), true
 	}
-	return int64(u), u <= math.MaxInt64 //nolint:gosec // judged by ok
+	return int64(u), u <= math.MaxInt64
 }
 
 var powers = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
@@ -155,7 +155,7 @@ func date(b []byte) (days int32, ok bool) {
 	era, yearOfEra := y/400, y%400
 	dayOfYear := (153*((m+9)%12)+2)/5 + d - 1
 	dayOfEra := yearOfEra*365 + yearOfEra/4 - yearOfEra/100 + dayOfYear
-	return int32(era*146097 + dayOfEra - 719468), true //nolint:gosec // years have four digits
+	return int32(era*146097 + dayOfEra - 719468), true
 }
 
 // timestamp reads YYYY-MM-DD[ T]HH:MM:SS[.fraction][Z|±hh:mm] as microseconds since 1970 in UTC; without a zone it is UTC.

@@ -16,7 +16,7 @@ func TestIndependentReader(t *testing.T) {
 	if python == "" {
 		python = "python3"
 	}
-	if err := exec.Command(python, "-c", "from pyarrow.parquet.encryption import create_decryption_properties").Run(); err != nil { //nolint:gosec // the tester's own python
+	if err := exec.Command(python, "-c", "from pyarrow.parquet.encryption import create_decryption_properties").Run(); err != nil {
 		t.Skip("no python with a pyarrow that takes keys: set PYTHON to one")
 	}
 	key := Key{1, 2, 3}
@@ -28,7 +28,7 @@ func TestIndependentReader(t *testing.T) {
 	if err := os.WriteFile(path, body, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(python, "testdata/read.py", path, hex.EncodeToString(key[:])).CombinedOutput() //nolint:gosec // as above
+	out, err := exec.Command(python, "testdata/read.py", path, hex.EncodeToString(key[:])).CombinedOutput()
 	if want := "5000 -9996000 " + sentinel + "0\n"; err != nil || string(out) != want {
 		t.Errorf("%v: %s, want %s", err, out, want)
 	}

@@ -23,7 +23,7 @@ type Reader struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 	refs   atomic.Int64
-	ctx    context.Context //nolint:containedctx // array.RecordReader has no place for one
+	ctx    context.Context // array.RecordReader has no place for one
 
 	current *opened
 	batch   arrow.RecordBatch

@@ -60,7 +60,7 @@ func folder(b Binding) (string, error) {
 // Writer seals record batches as files of the house format. It is a sink of ingest. Files are encoded and stored by
 // several goroutines while batches still come in; after an error, or without Seal, Abort removes what was stored.
 type Writer struct {
-	ctx     context.Context //nolint:containedctx // a sink's Write has no context of its own
+	ctx     context.Context // a sink's Write has no context of its own
 	store   *Store
 	wrapper *Wrapper
 	binding Binding

@@ -36,7 +36,7 @@ var ErrRoot = errors.New("worker root has fewer than 32 bytes")
 type Token [Size]byte
 
 // ID is the first 64 bits of the token, big endian: the unit's number in the engine.
-func (t Token) ID() int64 { return int64(binary.BigEndian.Uint64(t[:8])) } //nolint:gosec // all 64 bits are wanted, the sign too
+func (t Token) ID() int64 { return int64(binary.BigEndian.Uint64(t[:8])) }
 
 // Tokenizer makes the tokens of one namespace of one collaboration. It isn't safe for concurrent use: Clone it.
 type Tokenizer struct {
@@ -68,9 +68,9 @@ func New(root []byte, collaboration, namespace string, rules document.Namespace)
 
 // info binds a key to collaboration and namespace; the lengths keep ("ab", "c") apart from ("a", "bc").
 func info(collaboration, namespace string) string {
-	b := binary.BigEndian.AppendUint32([]byte(label), uint32(len(collaboration))) //nolint:gosec // names are short
+	b := binary.BigEndian.AppendUint32([]byte(label), uint32(len(collaboration)))
 	b = append(b, collaboration...)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(namespace))) //nolint:gosec // names are short
+	b = binary.BigEndian.AppendUint32(b, uint32(len(namespace)))
 	return string(append(b, namespace...))
 }
 
