@@ -11,7 +11,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -60,9 +60,7 @@ type API struct {
 	gate    gate
 	history seal.Key
 
-	mu    sync.Mutex
-	keys  *ledgerKeys
-	authn *authn.Verifier
+	keys atomic.Pointer[ledgerKeys]
 }
 
 // maxRequest bounds a call's message in bytes; a manifest with its policies is the largest.
@@ -113,14 +111,7 @@ func (a *API) verifier() (*authn.Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.authn == nil {
-		a.authn = authn.NewVerifier(authn.Config{
-			Audience: keys.ledger, Now: a.Now, Known: a.State.Knows, MaxBody: maxRequest, Anonymous: true,
-		})
-	}
-	return a.authn, nil
+	return keys.authn, nil
 }
 
 // Marbles serves workers, over mutual TLS that admits that type alone.
@@ -130,43 +121,46 @@ func (a *API) Marbles() http.Handler {
 	return mux
 }
 
-// ledgerKeys sign for one ledger.
+// ledgerKeys sign and verify for one ledger.
 type ledgerKeys struct {
 	ledger      string
 	grant       key.Private
 	log         *log.Signer
 	endorsement endorse.Endorsement // of both public keys, by this coordinator
+	authn       *authn.Verifier
 }
 
-// ledger gives the keys of the ledger, once the cluster has one.
+// ledger gives the keys of the ledger, once Open was called.
 func (a *API) ledger() (*ledgerKeys, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.keys != nil {
-		return a.keys, nil
+	if k := a.keys.Load(); k != nil {
+		return k, nil
 	}
+	return nil, fault.Newf("", fault.Unavailable, "the cluster has no ledger yet: try again in a moment")
+}
+
+// Open begins to serve people, as soon as the state has a ledger. Requests that were signed before are refused, since an earlier
+// process may have accepted them.
+func (a *API) Open() error {
 	id := a.State.Basis().Ledger
-	if id == "" {
-		return nil, fault.Newf("", fault.Unavailable, "the cluster has no ledger yet: try again in a moment")
-	}
 	logKey, err := key.FromSeed(a.Root.Derive(seal.Log, id))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	grantKey, err := key.FromSeed(a.Root.Derive(seal.Grant, id))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	k := &ledgerKeys{ledger: id, grant: grantKey}
 	if k.log, err = log.NewSigner(id, logKey); err != nil {
-		return nil, err
+		return err
 	}
 	public := grant.Keys{Ledger: id, Log: logKey.Public(), Grant: grantKey.Public()}
 	if k.endorsement, err = grant.EndorseKeys(public, a.Identity.Certificate); err != nil {
-		return nil, err
+		return err
 	}
-	a.keys = k
-	return k, nil
+	k.authn = authn.NewVerifier(authn.Config{Audience: id, Now: a.Now, Known: a.State.Knows, MaxBody: maxRequest, Anonymous: true})
+	a.keys.Store(k)
+	return nil
 }
 
 // faults maps errors to codes on their way out, and logs those that are ours.

@@ -162,6 +162,10 @@ func (s *Server) found(ctx context.Context) {
 			}
 		}
 	}
+	if err := s.api.Open(); err != nil {
+		s.failed <- fmt.Errorf("server: %w", err)
+		return
+	}
 	s.log.Info().Str("ledger", s.state.Basis().Ledger).Str("node", s.node.ID()).Msg("coordinator serves its ledger")
 }
 

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -167,7 +168,8 @@ func (c *change) closeUpload(b CloseUpload) (Upload, error) {
 	return *u, nil
 }
 
-// Delete destroys the key of a version of a dataset, by a statement of its owner over the digest of the sealed file.
+// Delete destroys the key of a version of a dataset, by a statement over the digest of the sealed file that its owner, or a steward
+// of its owner, signed.
 type Delete struct {
 	Collaboration string `json:"collaboration"`
 	Dataset       string `json:"dataset"`
@@ -195,6 +197,9 @@ func (c *change) deleteDataset(b Delete) (Destroyed, error) {
 		return Destroyed{}, fault.New(op, fault.Invalid, err)
 	}
 	said, who, err := approval.Participant(envelope, v.bundle.Manifest, v.Digest)
+	if errors.Is(err, approval.ErrSigner) {
+		said, who, err = approval.Steward(envelope, v.bundle.Manifest, v.Digest)
+	}
 	if err != nil {
 		return Destroyed{}, fault.New(op, signatureKind(err), err)
 	}

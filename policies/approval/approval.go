@@ -217,6 +217,30 @@ func Participant(envelope dsse.Envelope, m *document.Manifest, digest canon.Dige
 	return statement.Statement{}, "", ErrSigner
 }
 
+// Steward checks a statement about the manifest in force that a steward signed with a key of their own, and returns it with the
+// steward's participant.
+func Steward(envelope dsse.Envelope, m *document.Manifest, digest canon.Digest) (statement.Statement, string, error) {
+	var keys []string
+	for _, p := range m.People {
+		if slices.Contains(p.Roles, "steward") {
+			keys = append(keys, p.Keys...)
+		}
+	}
+	s, signers, err := verify(envelope, keys)
+	if err != nil {
+		return statement.Statement{}, "", err
+	}
+	subject := digest
+	if s.Action == statement.Delete {
+		subject = s.Subject
+	}
+	if err := about(s, s.Action, m, subject, m.Mesh.Ledger); err != nil {
+		return statement.Statement{}, "", err
+	}
+	who, _ := m.PersonByKey(signers[0].String())
+	return s, who.Participant, nil
+}
+
 func verify(envelope dsse.Envelope, allowed []string) (statement.Statement, []key.Public, error) {
 	keys := make([]key.Public, 0, len(allowed))
 	for _, text := range allowed {

@@ -205,6 +205,23 @@ func TestParticipant(t *testing.T) {
 	}
 }
 
+func TestSteward(t *testing.T) {
+	a, dana, ann := keypair(t), keypair(t), keypair(t)
+	m := manifest(1, participant("a", 1, a))
+	m.People = []document.Person{
+		{ID: "dana", Participant: "a", Roles: []string{"steward"}, Keys: []string{dana.Public().String()}},
+		{ID: "ann", Participant: "a", Roles: []string{"analyst"}, Keys: []string{ann.Public().String()}},
+	}
+	if s, who, err := approval.Steward(says(t, statement.Delete, m, dana), m, digest(t, m)); err != nil || who != "a" || s.Action != statement.Delete {
+		t.Errorf("steward: %q %v", who, err)
+	}
+	for name, k := range map[string]key.Private{"analyst": ann, "organisation": a} {
+		if _, _, err := approval.Steward(says(t, statement.Delete, m, k), m, digest(t, m)); !errors.Is(err, approval.ErrSigner) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestExpiry(t *testing.T) {
 	m := manifest(1)
 	last := time.Date(2026, 12, 31, 23, 59, 59, 0, time.UTC)

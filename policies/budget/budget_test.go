@@ -199,19 +199,6 @@ func TestMore(t *testing.T) {
 	}
 }
 
-func TestParsePeriod(t *testing.T) {
-	for s, want := range map[string]time.Duration{"30d": 720 * time.Hour, "12h": 12 * time.Hour, "1d": 24 * time.Hour} {
-		if got, err := budget.ParsePeriod(s); err != nil || got != want {
-			t.Errorf("%s: %v %v", s, got, err)
-		}
-	}
-	for _, s := range []string{"", "d", "0d", "-1d", "30", "30m", "1.5d", "99999999999d", "9999999d"} {
-		if got, err := budget.ParsePeriod(s); err == nil {
-			t.Errorf("%q is accepted as %v", s, got)
-		}
-	}
-}
-
 // However reservations, moves and clocks interleave, no account ever spends more than a limit in a window or shrinks, and
 // the reservations sum up to the accounts.
 func TestNeverAboveTheLimit(t *testing.T) {

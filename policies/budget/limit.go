@@ -3,7 +3,6 @@ package budget
 import (
 	"fmt"
 	"math"
-	"strconv"
 	"time"
 
 	"concordat.dev/policies/mechanism"
@@ -22,13 +21,10 @@ type Limit struct {
 	Period    time.Duration
 }
 
-// Defaults of PRIVACY.md section 6 (quota) where a policy says nothing. A private policy without a budget has none to spend.
-const (
-	DefaultQueries = 200
-	day            = 24 * time.Hour
-)
+const day = 24 * time.Hour
 
-// LimitOf reads the limit of one policy. A policy that protects nobody has none: ok is false.
+// LimitOf reads the limit of one policy. A policy that protects nobody has none: ok is false. One that says nothing of a budget has
+// none to spend.
 func LimitOf(p *document.Policy) (limit Limit, ok bool, err error) {
 	if p.Unit.None {
 		return Limit{}, false, nil
@@ -36,14 +32,14 @@ func LimitOf(p *document.Policy) (limit Limit, ok bool, err error) {
 	limit = Limit{Dataset: p.Dataset, Mechanism: mechanism.DifferentialPrivacy, Period: day}
 	if p.Release != nil && p.Release.Mechanism == string(mechanism.Threshold) {
 		limit.Mechanism = mechanism.Threshold
-		limit.Queries = DefaultQueries
+		limit.Queries = document.DefaultQueries
 	}
 	b := p.Budget
 	if b == nil {
 		return limit, true, nil
 	}
 	if b.Period != "" {
-		if limit.Period, err = ParsePeriod(b.Period); err != nil {
+		if limit.Period, err = document.ParsePeriod(b.Period); err != nil {
 			return Limit{}, false, fmt.Errorf("budget of %s: %w", p.Dataset, err)
 		}
 	}
@@ -60,25 +56,6 @@ func LimitOf(p *document.Policy) (limit Limit, ok bool, err error) {
 
 // Bounded says whether the policy limits what is spent for good.
 func (l Limit) Bounded() bool { return l.Lifetime < math.MaxInt64 }
-
-// ParsePeriod reads a whole number of days or hours: "30d", "12h".
-func ParsePeriod(s string) (time.Duration, error) {
-	unit := time.Hour
-	digits := s
-	if s != "" {
-		digits = s[:len(s)-1]
-		if s[len(s)-1] == 'd' {
-			unit = day
-		} else if s[len(s)-1] != 'h' {
-			digits = ""
-		}
-	}
-	n, err := strconv.ParseInt(digits, 10, 32)
-	if err != nil || n < 1 || n > math.MaxInt64/int64(unit) {
-		return 0, fmt.Errorf("period %.20q: want a whole number of days or hours, such as 30d or 12h", s)
-	}
-	return time.Duration(n) * unit, nil
-}
 
 // floor rounds down to 1e-9, so that a budget is never overstated.
 func floor(x float64) mechanism.Rho {

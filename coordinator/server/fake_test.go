@@ -1,0 +1,223 @@
+package server_test
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"filippo.io/age"
+
+	"concordat.dev/protocol/answer"
+	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/document"
+	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
+	"concordat.dev/protocol/gen/concordat/v1/concordatv1connect"
+	"concordat.dev/protocol/grant"
+	"concordat.dev/protocol/marble"
+	"concordat.dev/protocol/receipt"
+	"concordat.dev/protocol/upload"
+)
+
+// fakeWorker judges no SQL and sees no rows: it admits every text, reads both datasets for rho 0.1 an owner, and releases its length.
+// What it signs and checks is as a worker does.
+type fakeWorker struct {
+	concordatv1connect.UnimplementedWorkerServiceHandler
+	t        testing.TB
+	name     string
+	identity *marble.Identity
+	server   *http.Server
+	address  string
+	stop     context.CancelFunc
+	done     sync.WaitGroup
+
+	executions atomic.Int32
+	fate       atomic.Value // func() error, called before each execution
+	refuse     atomic.Bool  // of uploads
+}
+
+const fakePrice = 0.1
+
+func startWorker(t testing.TB, identity *marble.Identity, name string, coordinators []string) *fakeWorker {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	w := &fakeWorker{t: t, name: name, identity: identity, address: l.Addr().String()}
+	mux := http.NewServeMux()
+	mux.Handle(concordatv1connect.NewWorkerServiceHandler(w))
+	w.server = &http.Server{Handler: mux, TLSConfig: identity.ServerTLS(marble.Coordinator), ReadHeaderTimeout: time.Second}
+	w.done.Go(func() {
+		if err := w.server.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("worker %s: %v", name, err)
+		}
+	})
+	var ctx context.Context
+	ctx, w.stop = context.WithCancel(context.Background())
+	for _, address := range coordinators {
+		w.done.Go(func() { w.announce(ctx, address) })
+	}
+	t.Cleanup(w.kill)
+	return w
+}
+
+func (w *fakeWorker) kill() {
+	w.stop()
+	_ = w.server.Close()
+	w.done.Wait()
+}
+
+func (w *fakeWorker) announce(ctx context.Context, address string) {
+	transport := &http.Transport{TLSClientConfig: w.identity.ClientTLS(marble.Coordinator), ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	c := concordatv1connect.NewCoordinatorServiceClient(&http.Client{Transport: transport}, "https://"+address)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		_, _ = c.Announce(ctx, connect.NewRequest(&concordatv1.AnnounceRequest{Worker: w.name, Address: w.address})) // the coordinator may be down
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (w *fakeWorker) open(d *concordatv1.Documents) (*document.Bundle, error) {
+	if len(d.GetApprovals()) == 0 {
+		return nil, connect.NewError(connect.CodePermissionDenied, errors.New("nobody approved the documents"))
+	}
+	return document.OpenSigned(d.GetManifest(), d.GetPolicies())
+}
+
+func (w *fakeWorker) Analyze(_ context.Context, req *connect.Request[concordatv1.AnalyzeRequest]) (*connect.Response[concordatv1.AnalyzeResponse], error) {
+	b, err := w.open(req.Msg.GetDocuments())
+	if err != nil {
+		return nil, err
+	}
+	a := answer.Answer{Verdict: answer.Released, Mechanism: "differential_privacy"}
+	out := &concordatv1.AnalyzeResponse{}
+	if strings.Contains(req.Msg.GetSql(), "forbidden") {
+		a.Verdict, a.Refusals = answer.Refused, []answer.Refusal{{Code: answer.HiddenColumn, Message: "hidden"}}
+	} else {
+		for _, d := range b.Manifest.Datasets {
+			a.Price = append(a.Price, answer.Price{Owner: d.Owner, Namespace: "patient", Rho: cmp.Or(req.Msg.GetRho(), fakePrice)})
+			out.Datasets = append(out.Datasets, d.ID)
+		}
+		out.PlanDigest = canon.Sum([]byte("plan of " + req.Msg.GetSql())).String()
+		out.Question = canon.Sum([]byte(strings.ToLower(req.Msg.GetSql()))).String()
+	}
+	if out.Answer, err = json.Marshal(a); err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(out), nil
+}
+
+func (w *fakeWorker) Execute(_ context.Context, req *connect.Request[concordatv1.ExecuteRequest]) (*connect.Response[concordatv1.ExecuteResponse], error) {
+	w.executions.Add(1)
+	if fate, ok := w.fate.Load().(func() error); ok && fate != nil {
+		if err := fate(); err != nil {
+			return nil, err
+		}
+	}
+	b, err := w.open(req.Msg.GetDocuments())
+	if err != nil {
+		return nil, err
+	}
+	g, digest, err := w.checkGrant(req.Msg, b)
+	if err != nil {
+		return nil, connect.NewError(connect.CodePermissionDenied, err)
+	}
+	a := answer.Answer{
+		Verdict: answer.Released, Columns: []answer.Column{{Name: "n", Type: "bigint", Kind: answer.Aggregate}},
+		Rows: [][]any{{len(req.Msg.GetSql())}}, Intervals: [][]*answer.Interval{{{0, 1000}}}, Mechanism: "differential_privacy",
+	}
+	result, err := a.Result().Marshal()
+	if err != nil {
+		return nil, err
+	}
+	release := receipt.Release{
+		Ledger: g.Ledger, Collaboration: g.Collaboration, Version: g.Version, Manifest: g.Manifest, Mode: b.Manifest.Mesh.Mode, Query: g.Query,
+		Datasets: g.Datasets, SQL: g.SQL, PlanDigest: g.Plan, Question: g.Question, Mechanism: a.Mechanism, Parameters: json.RawMessage(`{}`),
+		Price: g.Price, Grant: digest, Worker: receipt.Worker{Version: "test", Noise: "none"},
+	}
+	for _, d := range g.Datasets {
+		entry, _ := b.Manifest.Dataset(d.ID)
+		release.Policies = append(release.Policies, receipt.Policy{Dataset: d.ID, Digest: canon.Digest(entry.PolicyDigest)})
+	}
+	body, err := receipt.Sign(release, result, w.identity.Certificate)
+	if err != nil {
+		return nil, err
+	}
+	out := &concordatv1.ExecuteResponse{}
+	if out.ReceiptBody, err = body.Marshal(); err != nil {
+		return nil, err
+	}
+	out.Answer, err = json.Marshal(a)
+	return connect.NewResponse(out), err
+}
+
+func (w *fakeWorker) checkGrant(r *concordatv1.ExecuteRequest, b *document.Bundle) (grant.Grant, canon.Digest, error) {
+	signed, err := grant.Parse(r.GetGrant())
+	if err != nil {
+		return grant.Grant{}, "", err
+	}
+	var root *x509.Certificate = w.identity.Root
+	g, _, err := signed.Verify(canon.Digest(b.Manifest.Mesh.RootCertificate), root, b.Manifest.Mesh.Ledger)
+	if err != nil {
+		return grant.Grant{}, "", err
+	}
+	if g.SQL != canon.Sum([]byte(r.GetSql())) || g.Manifest != canon.Sum(r.GetDocuments().GetManifest()) || len(g.Datasets) != len(r.GetDatasets()) {
+		return grant.Grant{}, "", errors.New("the grant is for another query")
+	}
+	for i, d := range r.GetDatasets() {
+		if g.Datasets[i].Sealed.String() != d.GetDigest() || len(d.GetWrap()) == 0 {
+			return grant.Grant{}, "", errors.New("the grant is for other data")
+		}
+	}
+	return g, canon.Sum(signed.Grant.Payload), nil
+}
+
+func (w *fakeWorker) OpenUpload(_ context.Context, req *connect.Request[concordatv1.WorkerOpenUploadRequest]) (*connect.Response[concordatv1.WorkerOpenUploadResponse], error) {
+	b, err := w.open(req.Msg.GetDocuments())
+	if err != nil {
+		return nil, err
+	}
+	identity, err := age.GenerateHybridIdentity()
+	if err != nil {
+		return nil, err
+	}
+	offer, err := upload.SignOffer(upload.Target{
+		Ledger: b.Manifest.Mesh.Ledger, Collaboration: b.Manifest.Collaboration, Manifest: canon.Sum(req.Msg.GetDocuments().GetManifest()),
+		Dataset: req.Msg.GetDataset(), Version: req.Msg.GetVersion(), Upload: req.Msg.GetUploadId(),
+	}, identity.Recipient(), w.identity.Certificate)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := offer.Marshal()
+	return connect.NewResponse(&concordatv1.WorkerOpenUploadResponse{Recipient: raw, IdentityWrap: []byte(identity.String())}), err
+}
+
+func (w *fakeWorker) Ingest(_ context.Context, req *connect.Request[concordatv1.IngestRequest]) (*connect.Response[concordatv1.IngestResponse], error) {
+	m := req.Msg
+	if len(m.GetIdentityWrap()) == 0 || len(m.GetStatement()) == 0 || len(m.GetParts()) == 0 {
+		return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("something is missing"))
+	}
+	if w.refuse.Load() {
+		return connect.NewResponse(&concordatv1.IngestResponse{Report: []byte(`{"rows":0}`)}), nil
+	}
+	sealed := canon.Sum(slices.Concat([]byte(m.GetUploadId()), m.GetStatement()))
+	return connect.NewResponse(&concordatv1.IngestResponse{Accepted: true, Report: []byte(`{"rows":3}`), Sealed: &concordatv1.SealedDataset{
+		Dataset: m.GetDataset(), Version: m.GetVersion(), Digest: sealed.String(), Objects: []string{"datasets/" + m.GetUploadId()},
+		Wrap: []byte("wrap of " + m.GetUploadId()), Registration: []byte("{}"),
+	}}), nil
+}
