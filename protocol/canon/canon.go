@@ -12,19 +12,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"strconv"
+	"strings"
 
 	"github.com/gowebpki/jcs"
 )
 
-// MaxSafeInteger is the largest integer that canonical JSON carries exactly (RFC 8785 section 3.2.2.3, IEEE 754 doubles).
+// MaxSafeInteger is the integer up to which canonical JSON carries all integers exactly (RFC 8785 section 3.2.2.3, IEEE 754 doubles).
 const MaxSafeInteger = 1<<53 - 1
 
 // ErrNotCanonical says that bytes are not the one canonical form of what they hold.
 var ErrNotCanonical = errors.New("not canonical JSON (RFC 8785)")
 
-// Marshal writes v as canonical JSON. Integers beyond MaxSafeInteger are refused: write them as strings.
+// Marshal writes v as canonical JSON. Integers whose digits a double does not keep (some beyond
+// MaxSafeInteger) are refused: write them as strings.
 func Marshal(v any) ([]byte, error) {
 	raw, err := json.Marshal(v)
 	if err != nil {
@@ -83,42 +84,43 @@ func firstDifference(a, b []byte) int {
 	return n
 }
 
+// checkNumbers looks at each number outside of strings; that raw is JSON at all is for the transformation to see.
 func checkNumbers(raw []byte) error {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	for {
-		t, err := d.Token()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("canon: %w", err)
-		}
-		n, ok := t.(json.Number)
-		if !ok {
-			continue
-		}
-		if i, err := strconv.ParseInt(n.String(), 10, 64); err == nil {
-			if i > MaxSafeInteger || i < -MaxSafeInteger {
-				return fmt.Errorf("canon: integer %d is beyond 2^53-1 and would lose digits; write it as a string", i)
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case c == '"':
+			for i++; i < len(raw) && raw[i] != '"'; i++ {
+				if raw[i] == '\\' {
+					i++
+				}
 			}
-			continue
-		}
-		f, err := n.Float64()
-		if err != nil || math.IsInf(f, 0) {
-			return fmt.Errorf("canon: number %.40q does not fit a double", n.String())
-		}
-		if f == math.Trunc(f) && math.Abs(f) > MaxSafeInteger && isInteger(n.String()) {
-			return fmt.Errorf("canon: integer %.40s is beyond 2^53-1 and would lose digits; write it as a string", n.String())
+		case c == '-' || c >= '0' && c <= '9':
+			start := i
+			for i+1 < len(raw) && strings.IndexByte("0123456789+-.eE", raw[i+1]) >= 0 {
+				i++
+			}
+			if err := checkNumber(string(raw[start : i+1])); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
+}
+
+func checkNumber(s string) error {
+	if len(s) <= 15 && isInteger(s) {
+		return nil
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return fmt.Errorf("canon: number %.40q does not fit a double", s)
+	}
+	if isInteger(s) && strconv.FormatFloat(f, 'f', -1, 64) != s {
+		return fmt.Errorf("canon: integer %.40s would lose digits as a double; write it as a string", s)
+	}
+	return nil
 }
 
 func isInteger(s string) bool {
-	for _, c := range s {
-		if c == '.' || c == 'e' || c == 'E' {
-			return false
-		}
-	}
-	return true
+	return !strings.ContainsAny(s, ".eE")
 }
