@@ -122,7 +122,8 @@ func safeColumn(spec *mechanism.Spec, g *Group, i int) bool {
 }
 
 // Dominated tells whether the largest contribution is at least 40 % of the total, or all but the two largest are less than 10 % of the largest:
-// the second largest contributor could then estimate the largest to within 10 % (p%-rule, Hundepool et al., Statistical Disclosure Control, 2012).
+// the second largest contributor could then estimate the largest to within 10 % (p%-rule, Hundepool et al., Statistical Disclosure Control, 2012). At
+// these percentages the first test implies the second; both stand because PRIVACY.md names both.
 func dominated(total, first, second *big.Int) bool {
 	percent := func(x *big.Int, n int64) *big.Int { return new(big.Int).Mul(x, big.NewInt(n)) }
 	if percent(first, 100).Cmp(percent(total, mechanism.DominancePercent)) >= 0 {
