@@ -17,8 +17,9 @@ type layout struct {
 // delimiters that are tried, in this order, until the header holds every column of the policy.
 const delimiters = ",;\t|"
 
-// readHeader reads the first record of text and finds the policy's columns in it, exactly or else without regard to ASCII case.
-func readHeader(text []byte, s *shape) (*layout, int, error) {
+// readHeader reads the first record of text and finds the policy's columns in it, exactly or else without regard to ASCII case. It gives the names that
+// the header has and the length of its text. The error holds none of the names: in a file without a header they are values.
+func readHeader(text []byte, s *shape) (l *layout, header []string, n int, err error) {
 	var first error
 	for i := range len(delimiters) {
 		r := recordReader{text: append(make([]byte, 0, len(text)+padding), text...), delimiter: delimiters[i]}
@@ -35,13 +36,13 @@ func readHeader(text []byte, s *shape) (*layout, int, error) {
 		l, err := match(names, s)
 		if err == nil {
 			l.delimiter = delimiters[i]
-			return l, r.pos, nil
+			return l, clip(names), r.pos, nil
 		}
 		if first == nil {
-			first = err
+			first, header = err, clip(names)
 		}
 	}
-	return nil, 0, first
+	return nil, header, 0, first
 }
 
 func match(names []string, s *shape) (*layout, error) {
@@ -56,7 +57,7 @@ func match(names []string, s *shape) (*layout, error) {
 				continue
 			}
 			if taken[target] != "" {
-				return nil, fmt.Errorf("%w: the header names column %q twice (%q and %q)", ErrFormat, s.names[target], taken[target], name)
+				return nil, fmt.Errorf("%w: the header names column %q twice (case doesn't tell them apart)", ErrFormat, s.names[target])
 			}
 			l.targets[i], taken[target] = target, name
 			if target == s.unit {
@@ -71,7 +72,7 @@ func match(names []string, s *shape) (*layout, error) {
 		}
 	}
 	if len(missing) > 0 {
-		return nil, fmt.Errorf("%w: the header lacks %s; it has %s", ErrFormat, strings.Join(missing, ", "), strings.Join(clip(names), ", "))
+		return nil, fmt.Errorf("%w: the header lacks %s (the report shows what it has)", ErrFormat, strings.Join(missing, ", "))
 	}
 	for i, target := range l.targets {
 		if target < 0 {
@@ -101,7 +102,7 @@ func lowerASCII(b byte) byte {
 	return b
 }
 
-// clip keeps an error about a file that isn't CSV at all readable.
+// clip keeps the report on a file that isn't CSV at all readable.
 func clip(names []string) []string {
 	out := make([]string, 0, len(names))
 	for i, name := range names {
@@ -111,7 +112,7 @@ func clip(names []string) []string {
 		if len(name) > 64 {
 			name = strings.ToValidUTF8(name[:64], "") + "…"
 		}
-		out = append(out, fmt.Sprintf("%q", name))
+		out = append(out, name)
 	}
 	return out
 }

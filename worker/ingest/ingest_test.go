@@ -90,7 +90,7 @@ func TestTypes(t *testing.T) {
 		"secret": {Type: "varchar", Role: "hidden"},
 	})
 	o := options(t, p)
-	c, report, err := ingest.All(t.Context(), o, text("\ufeff"+`extra,"id",B,c,d,e,f,g,h,i,j,secret
+	_, report, err := ingest.All(t.Context(), o, text("\ufeff"+`extra,"id",B,c,d,e,f,g,h,i,j,secret
 x,7,true,-5,9223372036854775807,0.1,12.50,"a, ""b""
 c",2024-02-29,2024-02-29T23:59:59.5+01:00,123E4567-e89b-12d3-a456-426614174000,hush
 x, 7 ,N, 60.0 ,-9223372036854775808,-1e-3,1e400x,é,1970-01-01,1970-01-01 00:00:00,,
@@ -99,7 +99,7 @@ x,8,,,,,,,,,,`+"\r\n\r\nx,9,1,2147483647,+1,NaN,.5,z,0001-01-01,2024-01-01 00:00
 		t.Fatalf("%v %+v", err, report.Errors)
 	}
 	o.Tolerance = 1
-	c, report, err = ingest.All(t.Context(), o, text("\ufeff"+`extra,"id",B,c,d,e,f,g,h,i,j,secret
+	c, report, err := ingest.All(t.Context(), o, text("\ufeff"+`extra,"id",B,c,d,e,f,g,h,i,j,secret
 x,7,true,-5,9223372036854775807,0.1,12.50,"a, ""b""
 c",2024-02-29,2024-02-29T23:59:59.5+01:00,123E4567-e89b-12d3-a456-426614174000,hush
 x, 7 ,N, 60.0 ,-9223372036854775808,-1e-3,1e400x,é,1970-01-01,1970-01-01 00:00:00,,
@@ -257,7 +257,7 @@ func TestHeader(t *testing.T) {
 	o := options(t, policy(false, map[string]document.Column{"n": {Type: "integer", Role: "measure"}, "N2": {Type: "integer", Role: "measure"}}))
 	for file, want := range map[string]string{
 		"":                                  "it is empty",
-		"id,m\n1,2\n":                       `the header lacks N2, n; it has "id", "m"`,
+		"id,m\n1,2\n":                       `the header lacks N2, n (`,
 		"id,n,ID,n2\n1,2,3,4\n":             "",
 		"id,n,N2,Id,id\n1,2,3,4,5\n":        `twice`,
 		"id|n|n2\n1|2|3\n":                  "",
@@ -310,6 +310,15 @@ func TestManyErrors(t *testing.T) {
 	_, report, err := ingest.All(t.Context(), o, text(file.String()))
 	if !errors.Is(err, ingest.ErrRejected) || report.ErrorCounts["type"] != n/10_000 || len(report.Errors) != 20 || report.Errors[19].Row != 200_000 {
 		t.Errorf("%v %+v", err, report)
+	}
+}
+
+// An error may be logged: of a file without a header only the report tells what its first row holds.
+func TestNoHeader(t *testing.T) {
+	o := options(t, policy(false, map[string]document.Column{"n": {Type: "integer", Role: "measure"}}))
+	_, report, err := ingest.All(t.Context(), o, text("Ann Example;17\nBob Example;18\n"))
+	if !errors.Is(err, ingest.ErrFormat) || strings.Contains(err.Error(), "Ann") || len(report.Header) != 1 || report.Header[0] != "Ann Example;17" {
+		t.Errorf("%v %q", err, report.Header)
 	}
 }
 

@@ -36,7 +36,7 @@ func newPass(options Options, s *shape, sink Sink) *pass {
 	if p.limit <= 0 {
 		p.limit = DefaultMaxRows
 	}
-	p.report = Report{Dataset: options.Policy.Dataset, Columns: []ColumnReport{}, Ignored: []string{}, Errors: []RowError{}, ErrorCounts: map[string]int64{}}
+	p.report = Report{Dataset: options.Policy.Dataset, Columns: []ColumnReport{}, Header: []string{}, Ignored: []string{}, Errors: []RowError{}, ErrorCounts: map[string]int64{}}
 	for i, name := range s.names {
 		p.report.Columns = append(p.report.Columns, ColumnReport{Name: name, Type: s.types[i]})
 	}
@@ -60,7 +60,8 @@ func (p *pass) run(ctx context.Context, open Source) error {
 	} else if err != nil {
 		return fmt.Errorf("%w: the header: %w", ErrFormat, err)
 	}
-	layout, n, err := readHeader(buf, p.shape)
+	layout, header, n, err := readHeader(buf, p.shape)
+	p.report.Header = append(p.report.Header, header...)
 	if err != nil {
 		return err
 	}

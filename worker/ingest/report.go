@@ -9,7 +9,8 @@ import (
 // shownErrors is how many errors are spelled out; the rest is counted.
 const shownErrors = 20
 
-// Report is what the owner, and nobody else, is told about an ingest.
+// Report is what the owner, and nobody else, is told about an ingest. Errors of this package may be logged, a report may not: with
+// Options.ShowValues, or in a file without a header, it holds values.
 type Report struct {
 	Dataset     string           `json:"dataset"`
 	Accepted    bool             `json:"accepted"`
@@ -17,6 +18,7 @@ type Report struct {
 	Rows        int64            `json:"rows"`  // rows that stay
 	Units       int64            `json:"units"` // different units among them
 	Columns     []ColumnReport   `json:"columns"`
+	Header      []string         `json:"header"`  // the names in the file's first record, at most 50
 	Ignored     []string         `json:"ignored"` // columns of the file that weren't read: hidden, or not in the policy
 	Dropped     Dropped          `json:"dropped"`
 	Duplicates  int64            `json:"duplicates"` // rows of a unique dataset whose unit came before
