@@ -44,7 +44,7 @@ csv, arrow and parquet hold the rows with NAME_low and NAME_high beside each agg
 	format := formatFlag(c, present.Formats...)
 	flags := c.Flags()
 	flags.BoolVar(&f.explain, "explain", false, "judge and price only, with the interval to expect")
-	flags.Float64Var(&f.rho, "rho", 0, "pay at most this rho, 0: what the policies say")
+	flags.Float64Var(&f.rho, "rho", 0, "rho of each aggregate, at most what the policies say; 0: what they say")
 	flags.StringVar(&f.out, "out", "", "file to write the result to (default: standard output)")
 	flags.StringVar(&f.file, "file", "", "file that holds the query, - for standard input")
 	flags.StringVar(&f.key, "idempotency-key", "", "name of this request: the same name is the same request (default: drawn)")

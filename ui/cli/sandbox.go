@@ -26,6 +26,8 @@ type sandboxFlags struct {
 	file     string
 	rho      float64
 	explain  bool
+	memory   string
+	threads  int
 	format   string
 }
 
@@ -56,8 +58,10 @@ Without --sql and --file the SQL is read from standard input.`,
 	flags.StringArrayVar(&f.data, "data", nil, "DATASET=FILE, repeatable")
 	flags.StringArrayVar(&f.sql, "sql", nil, "a query, repeatable")
 	flags.StringVar(&f.file, "file", "", "file that holds a query")
-	flags.Float64Var(&f.rho, "rho", 0, "pay at most this rho for each query, 0: what the policies say")
+	flags.Float64Var(&f.rho, "rho", 0, "rho of each aggregate, at most what the policies say; 0: what they say")
 	flags.BoolVar(&f.explain, "explain", false, "judge and price only, with the interval to expect")
+	flags.StringVar(&f.memory, "memory", "", "the engine's memory, such as 4GB")
+	flags.IntVar(&f.threads, "threads", 0, "the engine's threads, 0: one a core")
 	flags.StringVar(&f.format, "format", "table", "table, json, csv or arrow")
 	return c
 }
@@ -80,6 +84,10 @@ func (f sandboxFlags) arguments() []string {
 	add("--file", f.file)
 	if f.rho != 0 {
 		add("--rho", strconv.FormatFloat(f.rho, 'g', -1, 64))
+	}
+	add("--memory", f.memory)
+	if f.threads != 0 {
+		add("--threads", strconv.Itoa(f.threads))
 	}
 	if f.explain {
 		args = append(args, "--explain")

@@ -6,4 +6,5 @@ FROM clinic.patients c
 JOIN registry.events e ON e.id = c.id
 WHERE e.event IN ('diabetes', 'htn', 'nafld')
 GROUP BY 1, 2, 3
+HAVING count(DISTINCT c.id) >= 100
 ORDER BY 1, 2, 3

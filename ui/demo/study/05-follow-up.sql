@@ -4,4 +4,5 @@ FROM clinic.patients c
 JOIN registry.events e ON e.id = c.id
 WHERE e.event IN ('diabetes', 'nafld', 'MI', 'stroke', 'heart failure')
 GROUP BY e.event
+HAVING count(DISTINCT c.id) >= 100
 ORDER BY years DESC

@@ -5,4 +5,5 @@ JOIN laboratory.results l ON l.id = c.id
 JOIN registry.events e ON e.id = c.id
 WHERE l.test = 'hdl' AND e.event IN ('diabetes', 'nafld', 'htn')
 GROUP BY e.event, c.male
+HAVING count(DISTINCT c.id) >= 100
 ORDER BY e.event, c.male
