@@ -90,7 +90,6 @@ func (g Grant) Validate() error {
 	if g.Type != grantType || g.Version < 1 || g.Index < 1 {
 		return bad("type, version or index")
 	}
-	byID := func(a, b Dataset) int { return cmp.Compare(a.ID, b.ID) }
 	if len(g.Datasets) == 0 || len(g.Datasets) > 64 || !slices.IsSortedFunc(g.Datasets, byID) || repeats(g.Datasets, byID) {
 		return bad("datasets must be 1 to 64, sorted, each once")
 	}
@@ -98,9 +97,6 @@ func (g Grant) Validate() error {
 		if d.ID == "" || d.Version == 0 || !d.Sealed.Valid() {
 			return bad("dataset without id, version or digest")
 		}
-	}
-	byOwner := func(a, b Price) int {
-		return cmp.Or(cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Namespace, b.Namespace))
 	}
 	if len(g.Price) > 64 || !slices.IsSortedFunc(g.Price, byOwner) || repeats(g.Price, byOwner) {
 		return bad("prices must be at most 64, sorted, each owner and namespace once")
@@ -114,6 +110,12 @@ func (g Grant) Validate() error {
 		return bad("reserved is not RFC 3339 in UTC with whole seconds")
 	}
 	return nil
+}
+
+func byID(a, b Dataset) int { return cmp.Compare(a.ID, b.ID) }
+
+func byOwner(a, b Price) int {
+	return cmp.Or(cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Namespace, b.Namespace))
 }
 
 func repeats[T any](s []T, compare func(a, b T) int) bool {
@@ -174,9 +176,11 @@ type Signed struct {
 	Keys  endorse.Endorsement `json:"keys"`
 }
 
-// Sign validates g, sorts nothing, and signs it with the ledger's grant key; keys is the endorsement of that key. A zero Type is filled in.
+// Sign brings datasets and prices into order, validates g and signs it with the ledger's grant key; keys is the endorsement of that key.
 func Sign(g Grant, grantKey key.Private, keys endorse.Endorsement) (Signed, error) {
-	g.Type = grantType
+	g.Type, g.Datasets, g.Price = grantType, slices.Clone(g.Datasets), slices.Clone(g.Price)
+	slices.SortFunc(g.Datasets, byID)
+	slices.SortFunc(g.Price, byOwner)
 	if err := g.Validate(); err != nil {
 		return Signed{}, fmt.Errorf("sign grant: %w", err)
 	}
