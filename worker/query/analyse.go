@@ -116,13 +116,30 @@ func (a *Analysis) digests(bundle *document.Bundle) error {
 	return nil
 }
 
-// Parameters is the digest of what shapes the release besides plan, policies and data: the mechanism's Spec with the rho that was chosen.
-func (a *Analysis) Parameters() canon.Digest {
-	b, err := canon.Marshal(a.Decision.Release.Spec)
-	if err != nil {
-		panic("query: a spec is always JSON: " + err.Error())
+// Parameters is the digest of what shapes the release besides plan, policies and data: see ParametersJSON.
+func (a *Analysis) Parameters() canon.Digest { return canon.Sum(a.ParametersJSON()) }
+
+// ParametersJSON is the mechanism's Spec, with the rho that was chosen, as canonical JSON. Sensitivities are texts: they may have more
+// digits than a number of JSON carries.
+func (a *Analysis) ParametersJSON() []byte {
+	type column struct {
+		mechanism.Column
+		Sensitivity string `json:"sensitivity"`
 	}
-	return canon.Sum(b)
+	spec := a.Decision.Release.Spec
+	columns := make([]column, len(spec.Columns))
+	for i, c := range spec.Columns {
+		columns[i] = column{c, c.Sensitivity.String()}
+	}
+	type plain mechanism.Spec
+	b, err := canon.Marshal(struct {
+		plain
+		Columns []column `json:"columns"`
+	}{plain(spec), columns})
+	if err != nil {
+		panic("query: a spec is always canonical JSON: " + err.Error())
+	}
+	return b
 }
 
 // Answer is the analysis as an answer without rows: refused, or explained with price and expected intervals.

@@ -1,13 +1,21 @@
-// Command concordat-worker is the enclave that sees rows. `concordat-worker sandbox` runs the same code over local files.
+// Command concordat-worker is the enclave that sees rows: it judges texts, takes datasets in, and releases aggregates to coordinators
+// of its mesh. `concordat-worker sandbox` runs the same code over files of one's own machine.
+//
+// Sees: plaintext rows
 package main
 
 import (
 	"context"
+	"flag"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
+	"github.com/rs/zerolog"
+
 	"concordat.dev/worker/sandbox"
+	"concordat.dev/worker/server"
 )
 
 func main() {
@@ -21,5 +29,29 @@ func run(ctx context.Context, args []string) int {
 	if len(args) > 0 && args[0] == "sandbox" {
 		return sandbox.Main(ctx, args[1:], os.Stdin, os.Stdout, os.Stderr)
 	}
-	return 2
+	if err := serve(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "concordat-worker:", err)
+		return 1
+	}
+	return 0
+}
+
+func serve(ctx context.Context) error {
+	config := flag.String("config", "", "configuration `FILE` (YAML)")
+	flag.Parse()
+	if *config == "" || flag.NArg() > 0 {
+		return fmt.Errorf("usage: concordat-worker --config FILE, or concordat-worker sandbox --help")
+	}
+	cfg, err := server.Load(*config)
+	if err != nil {
+		return err
+	}
+	level := zerolog.InfoLevel
+	if cfg.LogLevel != "" {
+		if level, err = zerolog.ParseLevel(cfg.LogLevel); err != nil {
+			return fmt.Errorf("configuration: log_level: %w", err)
+		}
+	}
+	log := zerolog.New(os.Stderr).Level(level).With().Timestamp().Str("worker", cfg.Worker).Logger()
+	return server.Run(ctx, cfg, os.Getenv, log)
 }

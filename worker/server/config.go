@@ -1,0 +1,91 @@
+// Package server wires one worker process: configuration, marble identity, engine, object store, and the calls that coordinators make.
+// It decides nothing.
+//
+// Invariant: nothing is served before the process holds its marble identity, and only coordinators of the same mesh are served.
+//
+// Sees: plaintext rows (it hands them on)
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/goccy/go-yaml"
+)
+
+// Config is all that a worker is told. It is read strictly: an unknown or repeated key is an error with line and column. What
+// MarbleRun injects (its address, the marble's type and UUID file, the DNS names of its certificate) comes from the EDG_* environment.
+//
+//	worker: w1
+//	data_dir: /var/lib/concordat/w1
+//	object_store: file:///var/lib/concordat/objects
+//	mode: simulation
+//	listen: 127.0.0.1:7401
+//	coordinators: ["127.0.0.1:7201", "127.0.0.1:7202", "127.0.0.1:7203"]
+//	mesh: {marblerun_manifest: "sha256:…", coordinator: "sha256:…"}
+type Config struct {
+	// Worker is this process's name, for people.
+	Worker string `yaml:"worker"`
+	// DataDir belongs to this process alone. Nothing in clear is ever written there.
+	DataDir string `yaml:"data_dir"`
+	// ObjectStore is a gocloud.dev URL (file:///dir, s3://…, azblob://…) that all coordinators and workers share.
+	ObjectStore string `yaml:"object_store"`
+	// Mode is what the mesh runs on: "simulation" protects nothing from the host, "sgx" is hardware.
+	Mode string `yaml:"mode"`
+	// Listen is the address host:port for coordinators, mutual TLS.
+	Listen string `yaml:"listen"`
+	// Coordinators are the addresses that this worker announces itself to.
+	Coordinators []string `yaml:"coordinators"`
+	// Mesh is what the running mesh is; documents that pin another one are refused.
+	Mesh Mesh `yaml:"mesh"`
+	// Memory is the most that the engine uses, such as "8GB"; empty: four fifths of the machine's.
+	Memory string `yaml:"memory,omitempty"`
+	// Threads is the number of the engine's threads; 0: one a core.
+	Threads int `yaml:"threads,omitempty"`
+	// LogLevel is debug, info (default), warn or error.
+	LogLevel string `yaml:"log_level,omitempty"`
+}
+
+// Mesh are the digests that a manifest pins, apart from the root certificate, which the marble identity carries.
+type Mesh struct {
+	MarbleRunManifest string `yaml:"marblerun_manifest"` // sha256:… of the MarbleRun manifest as it was set
+	Coordinator       string `yaml:"coordinator"`        // measurement of MarbleRun's coordinator
+}
+
+// Load reads and checks the configuration in a file.
+func Load(path string) (Config, error) {
+	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return Config{}, fmt.Errorf("worker: read configuration: %w", err)
+	}
+	var c Config
+	if err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict(), yaml.DisallowUnknownField()).Decode(&c); err != nil {
+		return Config{}, fmt.Errorf("worker: configuration %s: %w", path, err)
+	}
+	if err := c.check(); err != nil {
+		return Config{}, fmt.Errorf("worker: configuration %s: %w", path, err)
+	}
+	return c, nil
+}
+
+func (c Config) check() error {
+	var errs []error
+	need := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	need(c.Worker != "", "worker: name this process")
+	need(c.ObjectStore != "", "object_store: give a URL such as file:///var/lib/concordat/objects")
+	need(c.Mode == "simulation" || c.Mode == "sgx", "mode: %q is neither simulation nor sgx", c.Mode)
+	need(len(c.Coordinators) > 0, "coordinators: give the addresses of the coordinators")
+	need(c.Threads >= 0, "threads: %d is negative", c.Threads)
+	for _, a := range append([]string{c.Listen}, c.Coordinators...) {
+		_, _, err := net.SplitHostPort(a)
+		need(err == nil, "%q is not host:port", a)
+	}
+	return errors.Join(errs...)
+}

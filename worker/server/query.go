@@ -1,0 +1,220 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"connectrpc.com/connect"
+
+	"concordat.dev/protocol/answer"
+	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/document"
+	"concordat.dev/protocol/endorse"
+	"concordat.dev/protocol/fault"
+	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
+	"concordat.dev/protocol/gen/concordat/v1/concordatv1connect"
+	"concordat.dev/protocol/grant"
+	"concordat.dev/protocol/receipt"
+	"concordat.dev/protocol/upload"
+	"concordat.dev/worker/admit"
+	"concordat.dev/worker/engine"
+	"concordat.dev/worker/loader"
+	"concordat.dev/worker/noise"
+	"concordat.dev/worker/query"
+	"concordat.dev/worker/storage"
+)
+
+// The log's fields: ids and digests, never text or values.
+const (
+	fieldIncident = "incident"
+	fieldQuery    = "query"
+	fieldDataset  = "dataset"
+	fieldUpload   = "upload"
+)
+
+// version names this program in receipts.
+const version = "concordat-worker/0.1"
+
+// service answers coordinators.
+type service struct{ *Server }
+
+var _ concordatv1connect.WorkerServiceHandler = service{}
+
+// errEngine is all that a coordinator hears of a failure inside.
+var errEngine = errors.New("execution failed")
+
+// documents admits what every call begins with.
+func (s *Server) documents(op string, d *concordatv1.Documents) (*admit.Documents, error) {
+	if d == nil {
+		return nil, connectError(fault.Newf(op, fault.Invalid, "documents are missing"))
+	}
+	out, err := s.mesh.Documents(d)
+	if err != nil {
+		return nil, connectError(fault.New(op, fault.Forbidden, err))
+	}
+	return out, nil
+}
+
+func connectError(err error) error { return fault.Connect(err) }
+
+// Analyze judges and prices a text. No data is touched.
+func (s service) Analyze(ctx context.Context, req *connect.Request[concordatv1.AnalyzeRequest]) (*connect.Response[concordatv1.AnalyzeResponse], error) {
+	documents, err := s.documents("analyse", req.Msg.GetDocuments())
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.analyser.Analyse(ctx, documents.Bundle, req.Msg.GetSql(), req.Msg.GetRho())
+	if err != nil {
+		return nil, connectError(fault.New("analyse", fault.Internal, err))
+	}
+	out := &concordatv1.AnalyzeResponse{Datasets: a.Decision.Datasets}
+	if out.Answer, err = a.Answer("").MarshalJSON(); err != nil {
+		return nil, connectError(fault.New("analyse", fault.Internal, err))
+	}
+	if !a.Refused() {
+		out.PlanDigest, out.Question = a.Decision.Release.Digest, a.Question.String()
+	}
+	return connect.NewResponse(out), nil
+}
+
+// Execute decides again from the signed documents, checks the grant, and releases.
+func (s service) Execute(ctx context.Context, req *connect.Request[concordatv1.ExecuteRequest]) (*connect.Response[concordatv1.ExecuteResponse], error) {
+	const op = "execute"
+	s.running.Add(1)
+	defer s.running.Add(-1)
+	documents, err := s.documents(op, req.Msg.GetDocuments())
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.analyser.Analyse(ctx, documents.Bundle, req.Msg.GetSql(), req.Msg.GetRho())
+	if err != nil {
+		return nil, s.failed(ctx, req.Msg, err)
+	}
+	if a.Refused() {
+		return nil, connectError(fault.Newf(op, fault.Forbidden, "the policies refuse this text"))
+	}
+	granted, digest, err := s.mesh.Grant(req.Msg.GetGrant(), documents, claim(a, req.Msg))
+	if err != nil {
+		return nil, connectError(fault.New(op, fault.Forbidden, err))
+	}
+	datasets, err := s.load(ctx, documents, a, req.Msg.GetDatasets())
+	if err != nil {
+		return nil, s.failed(ctx, req.Msg, err)
+	}
+	released, err := s.executor.Execute(ctx, a, datasets)
+	if err != nil {
+		return nil, s.failed(ctx, req.Msg, err)
+	}
+	released.QueryID = granted.Query
+	out, err := s.evidence(documents, a, granted, digest, released)
+	if err != nil {
+		return nil, s.failed(ctx, req.Msg, err)
+	}
+	return connect.NewResponse(out), nil
+}
+
+// failed logs the cause of an incident inside and tells nothing of it.
+func (s *Server) failed(ctx context.Context, r *concordatv1.ExecuteRequest, err error) error {
+	if ctx.Err() != nil {
+		return connectError(fault.New("execute", fault.Cancelled, ctx.Err()))
+	}
+	event := s.log.Error().Str(fieldIncident, r.GetIncident()).Err(err)
+	var f *engine.Failure
+	if errors.As(err, &f) && s.cfg.Mode == "simulation" {
+		event = event.AnErr("cause", f.Cause) // on hardware the host reads this log
+	}
+	event.Msg("execution failed")
+	return connectError(&fault.Fault{Op: "execute", Kind: fault.Internal, Incident: r.GetIncident(), Cause: errEngine})
+}
+
+// claim is what the grant has to say.
+func claim(a *query.Analysis, r *concordatv1.ExecuteRequest) admit.Claim {
+	out := admit.Claim{SQL: r.GetSql(), Plan: a.Decision.Release.Digest, Question: a.Question, Datasets: r.GetDatasets(), Price: map[string]grant.Price{}}
+	for _, p := range a.Decision.Prices {
+		out.Price[admit.PriceKey(p.Owner, p.Namespace)] = grant.Price{Rho: int64(p.Rho), Queries: p.Queries}
+	}
+	return out
+}
+
+// load has every dataset of the plan loaded, in the plan's order.
+func (s *Server) load(ctx context.Context, documents *admit.Documents, a *query.Analysis, sealed []*concordatv1.SealedDataset) ([]query.Dataset, error) {
+	given := map[string]*concordatv1.SealedDataset{}
+	for _, d := range sealed {
+		given[d.GetDataset()] = d
+	}
+	var out []query.Dataset
+	for _, id := range a.Decision.Datasets {
+		d, ok := given[id]
+		if !ok {
+			return nil, fmt.Errorf("load: dataset %s is not among those granted", id)
+		}
+		if err := s.registered(documents, d); err != nil {
+			return nil, err
+		}
+		owner, err := documents.Owner(id)
+		if err != nil {
+			return nil, err
+		}
+		loaded, err := s.loader.Load(ctx, loader.Request{
+			Binding: binding(documents.Bundle.Manifest, owner, id, d.GetVersion()),
+			Sealed:  storage.Sealed{Digest: canon.Digest(d.GetDigest()), Objects: d.GetObjects(), Wrap: d.GetWrap()},
+			Policy:  documents.Bundle.Policies[id],
+		})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, loaded)
+	}
+	return out, nil
+}
+
+// registered checks that a worker of this mesh sealed the file from what a steward signed for this dataset and version.
+func (s *Server) registered(documents *admit.Documents, d *concordatv1.SealedDataset) error {
+	e, err := endorse.Parse(d.GetRegistration())
+	if err != nil {
+		return fmt.Errorf("registration of %s: %w", d.GetDataset(), err)
+	}
+	r, err := upload.VerifyRegistration(e, s.mesh.RootDigest(), s.mesh.Root)
+	if err != nil {
+		return err
+	}
+	m := documents.Bundle.Manifest
+	if r.Ledger != m.Mesh.Ledger || r.Collaboration != m.Collaboration || r.Dataset != d.GetDataset() || r.Version != d.GetVersion() || r.Sealed.String() != d.GetDigest() {
+		return fmt.Errorf("registration of %s: it is for another dataset", d.GetDataset())
+	}
+	return nil
+}
+
+func binding(m *document.Manifest, owner document.Participant, dataset string, version uint32) storage.Binding {
+	return storage.Binding{Ledger: m.Mesh.Ledger, Collaboration: m.Collaboration, Owner: owner.Keys[0], Dataset: dataset, Version: version}
+}
+
+// evidence signs what was released, from what, under which grant.
+func (s *Server) evidence(documents *admit.Documents, a *query.Analysis, g grant.Grant, granted canon.Digest, released answer.Answer) (*concordatv1.ExecuteResponse, error) {
+	result, err := released.Result().Marshal()
+	if err != nil {
+		return nil, err
+	}
+	r := receipt.Release{
+		Ledger: g.Ledger, Collaboration: g.Collaboration, Version: g.Version, Manifest: g.Manifest, Mode: s.cfg.Mode, Query: g.Query, Datasets: g.Datasets,
+		SQL: g.SQL, PlanDigest: g.Plan, Question: g.Question, Mechanism: released.Mechanism, Parameters: a.ParametersJSON(), Price: g.Price, Grant: granted,
+		Worker: receipt.Worker{Version: version, Noise: noise.Version},
+	}
+	for i, id := range a.Decision.Datasets {
+		r.Policies = append(r.Policies, receipt.Policy{Dataset: id, Digest: a.Policies[i]})
+	}
+	slices.SortFunc(r.Policies, func(a, b receipt.Policy) int { return strings.Compare(a.Dataset, b.Dataset) })
+	body, err := receipt.Sign(r, result, s.identity.Certificate)
+	if err != nil {
+		return nil, err
+	}
+	out := &concordatv1.ExecuteResponse{}
+	if out.ReceiptBody, err = body.Marshal(); err != nil {
+		return nil, err
+	}
+	out.Answer, err = released.MarshalJSON()
+	return out, err
+}

@@ -1,0 +1,185 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/rs/zerolog"
+
+	"concordat.dev/protocol/canon"
+	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
+	"concordat.dev/protocol/gen/concordat/v1/concordatv1connect"
+	"concordat.dev/protocol/marble"
+	"concordat.dev/worker/admit"
+	"concordat.dev/worker/engine"
+	"concordat.dev/worker/loader"
+	"concordat.dev/worker/noise"
+	"concordat.dev/worker/query"
+	"concordat.dev/worker/storage"
+)
+
+const (
+	headerTimeout   = 10 * time.Second
+	shutdownTimeout = 10 * time.Second
+	announceEvery   = time.Second
+	maxRequest      = 64 << 20
+)
+
+// noiseLabel derives the key of all noise from the workers' secret.
+const noiseLabel = "concordat/v1/noise"
+
+// Server is a running worker.
+type Server struct {
+	cfg      Config
+	identity *marble.Identity
+	log      zerolog.Logger
+	mesh     admit.Mesh
+	store    *storage.Store
+	wrapper  *storage.Wrapper
+	loader   *loader.Loader
+	analyser *query.Analyser
+	executor query.Executor
+	running  atomic.Int32
+	http     *http.Server
+	done     sync.WaitGroup
+}
+
+// Run activates the marble and serves until the context ends.
+func Run(ctx context.Context, cfg Config, getenv func(string) string, log zerolog.Logger) error {
+	env, err := marble.ConfigFromEnv(getenv)
+	if err != nil {
+		return err
+	}
+	identity, err := marble.Activate(ctx, env)
+	if err != nil {
+		return err
+	}
+	manifest, err := marble.NewMarbleRun(env.ClientAddr).Manifest(ctx, identity.Root)
+	if err != nil {
+		return err
+	}
+	have := canon.Sum(manifest).String()
+	if want := cfg.Mesh.MarbleRunManifest; want != "" && have != want {
+		return fmt.Errorf("worker: MarbleRun runs manifest %s, the configuration says %s", have, want)
+	}
+	cfg.Mesh.MarbleRunManifest = have
+	s, err := New(ctx, cfg, identity, log)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.Serve(ctx), s.Close())
+}
+
+// New prepares a worker as an activated marble.
+func New(ctx context.Context, cfg Config, identity *marble.Identity, log zerolog.Logger) (*Server, error) {
+	s := &Server{cfg: cfg, identity: identity, log: log, mesh: admit.Mesh{
+		Mode: cfg.Mode, MarbleRunManifest: cfg.Mesh.MarbleRunManifest, Coordinator: cfg.Mesh.Coordinator, Root: identity.Root,
+	}}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("worker: start %s: %w", cfg.Worker, err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Server) open(ctx context.Context) error {
+	secret, err := s.identity.Derive(noiseLabel, len(noise.Key{}))
+	if err != nil {
+		return err
+	}
+	if s.wrapper, err = storage.NewWrapper(s.identity.Secret); err != nil {
+		return err
+	}
+	if s.store, err = storage.Open(ctx, s.cfg.ObjectStore); err != nil {
+		return err
+	}
+	if s.analyser, err = query.NewAnalyser(); err != nil {
+		return err
+	}
+	e, err := engine.Open(engine.Config{Memory: s.cfg.Memory, Threads: s.cfg.Threads})
+	if err != nil {
+		return err
+	}
+	s.executor = query.Executor{Engine: e, Noise: noise.Key(secret)}
+	s.loader = &loader.Loader{Store: s.store, Wrapper: s.wrapper, Engine: e}
+	return nil
+}
+
+// Serve answers coordinators until the context ends.
+func (s *Server) Serve(ctx context.Context) error {
+	l, err := net.Listen("tcp", s.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("worker: listen: %w", err)
+	}
+	s.cfg.Listen = l.Addr().String()
+	mux := http.NewServeMux()
+	mux.Handle(concordatv1connect.NewWorkerServiceHandler(service{s}, connect.WithReadMaxBytes(maxRequest)))
+	s.http = &http.Server{Handler: mux, TLSConfig: s.identity.ServerTLS(marble.Coordinator), ReadHeaderTimeout: headerTimeout}
+	failed := make(chan error, 1)
+	s.done.Go(func() {
+		if err := s.http.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
+			failed <- fmt.Errorf("worker: serve: %w", err)
+		}
+	})
+	for _, address := range s.cfg.Coordinators {
+		s.done.Go(func() { s.announce(ctx, address) })
+	}
+	s.log.Info().Str("listen", s.cfg.Listen).Msg("worker serves")
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-failed:
+		return err
+	}
+}
+
+// announce tells one coordinator, again and again, that this worker is there.
+func (s *Server) announce(ctx context.Context, address string) {
+	transport := &http.Transport{TLSClientConfig: s.identity.ClientTLS(marble.Coordinator), ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	client := concordatv1connect.NewCoordinatorServiceClient(&http.Client{Transport: transport, Timeout: announceEvery}, "https://"+address)
+	tick := time.NewTicker(announceEvery)
+	defer tick.Stop()
+	for {
+		_, err := client.Announce(ctx, connect.NewRequest(&concordatv1.AnnounceRequest{
+			Worker: s.cfg.Worker, Address: s.cfg.Listen, Loaded: s.loader.Loaded(), Running: uint32(max(0, s.running.Load())), //nolint:gosec // not negative
+		}))
+		if err != nil && ctx.Err() == nil {
+			s.log.Debug().Err(err).Str("coordinator", address).Msg("announce")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Close ends what is running and frees everything.
+func (s *Server) Close() error {
+	var errs []error
+	if s.http != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+		defer cancel()
+		if err := s.http.Shutdown(ctx); err != nil {
+			errs = append(errs, s.http.Close())
+		}
+	}
+	s.done.Wait()
+	if s.executor.Engine != nil {
+		errs = append(errs, s.executor.Engine.Close())
+	}
+	if s.analyser != nil {
+		errs = append(errs, s.analyser.Close())
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,155 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"connectrpc.com/connect"
+	"filippo.io/age"
+
+	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/dsse"
+	"concordat.dev/protocol/fault"
+	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
+	"concordat.dev/protocol/upload"
+	"concordat.dev/worker/admit"
+	"concordat.dev/worker/ingest"
+	"concordat.dev/worker/storage"
+	"concordat.dev/worker/token"
+)
+
+// maxText bounds the text of one upload after decompression: 1 TiB, as many parts as a statement may name.
+const maxText = 1 << 40
+
+func target(documents *admit.Documents, dataset string, version uint32, id string) upload.Target {
+	m := documents.Bundle.Manifest
+	return upload.Target{Ledger: m.Mesh.Ledger, Collaboration: m.Collaboration, Manifest: documents.Digest, Dataset: dataset, Version: version, Upload: id}
+}
+
+// OpenUpload makes a fresh recipient for one dataset version; its private half leaves the enclave wrapped only.
+func (s service) OpenUpload(_ context.Context, req *connect.Request[concordatv1.WorkerOpenUploadRequest]) (*connect.Response[concordatv1.WorkerOpenUploadResponse], error) {
+	const op = "open upload"
+	m := req.Msg
+	documents, err := s.documents(op, m.GetDocuments())
+	if err != nil {
+		return nil, err
+	}
+	owner, err := documents.Owner(m.GetDataset())
+	if err != nil {
+		return nil, connectError(fault.New(op, fault.NotFound, err))
+	}
+	identity, err := age.GenerateHybridIdentity()
+	if err != nil {
+		return nil, connectError(fault.New(op, fault.Internal, err))
+	}
+	wrap, err := s.wrapper.Wrap(storage.UploadIdentity, binding(documents.Bundle.Manifest, owner, m.GetDataset(), m.GetVersion()), []byte(identity.String()))
+	if err != nil {
+		return nil, connectError(fault.New(op, fault.Internal, err))
+	}
+	offer, err := upload.SignOffer(target(documents, m.GetDataset(), m.GetVersion(), m.GetUploadId()), identity.Recipient(), s.identity.Certificate)
+	if err != nil {
+		return nil, connectError(fault.New(op, fault.Invalid, err))
+	}
+	recipient, err := offer.Marshal()
+	if err != nil {
+		return nil, connectError(fault.New(op, fault.Internal, err))
+	}
+	return connect.NewResponse(&concordatv1.WorkerOpenUploadResponse{Recipient: recipient, IdentityWrap: wrap}), nil
+}
+
+// Ingest verifies, decrypts, parses, validates, tokenises and seals an upload. A file with bad rows is answered by its report; whatever
+// else is wrong with the upload by a fault that says what. Either leaves nothing behind.
+func (s service) Ingest(ctx context.Context, req *connect.Request[concordatv1.IngestRequest]) (*connect.Response[concordatv1.IngestResponse], error) {
+	const op = "ingest"
+	m := req.Msg
+	documents, err := s.documents(op, m.GetDocuments())
+	if err != nil {
+		return nil, err
+	}
+	statement, digest, err := s.statement(documents, m)
+	if err != nil {
+		return nil, connectError(fault.New(op, fault.Invalid, err))
+	}
+	sealed, report, err := s.seal(ctx, documents, m, statement)
+	switch {
+	case errors.Is(err, ingest.ErrRejected):
+		return answerIngest(nil, report)
+	case errors.Is(err, ingest.ErrFormat), errors.Is(err, ingest.ErrPart), errors.Is(err, storage.ErrWrap):
+		return nil, connectError(fault.New(op, fault.Invalid, err))
+	case err != nil:
+		if ctx.Err() == nil {
+			s.log.Error().Err(err).Str(fieldUpload, m.GetUploadId()).Str(fieldDataset, m.GetDataset()).Msg("ingest failed")
+		}
+		return nil, connectError(fault.New(op, fault.Internal, err))
+	}
+	registration, err := upload.SignRegistration(upload.Registration{
+		Target: target(documents, m.GetDataset(), m.GetVersion(), m.GetUploadId()), Statement: digest, Sealed: sealed.Digest,
+	}, s.identity.Certificate)
+	if err != nil {
+		return nil, connectError(fault.New(op, fault.Internal, err))
+	}
+	signed, err := registration.Marshal()
+	if err != nil {
+		return nil, connectError(fault.New(op, fault.Internal, err))
+	}
+	return answerIngest(&concordatv1.SealedDataset{
+		Dataset: m.GetDataset(), Version: m.GetVersion(), Digest: sealed.Digest.String(), Objects: sealed.Objects, Wrap: sealed.Wrap, Registration: signed,
+	}, report)
+}
+
+func answerIngest(sealed *concordatv1.SealedDataset, report ingest.Report) (*connect.Response[concordatv1.IngestResponse], error) {
+	b, err := json.Marshal(report)
+	if err != nil {
+		return nil, connectError(fault.New("ingest", fault.Internal, err))
+	}
+	return connect.NewResponse(&concordatv1.IngestResponse{Sealed: sealed, Report: b, Accepted: sealed != nil}), nil
+}
+
+// statement verifies what the steward signed: for this upload, these parts and no other.
+func (s *Server) statement(documents *admit.Documents, m *concordatv1.IngestRequest) (upload.Statement, canon.Digest, error) {
+	envelope, err := dsse.Parse(m.GetStatement())
+	if err != nil {
+		return upload.Statement{}, "", err
+	}
+	stewards, err := documents.Stewards(m.GetDataset())
+	if err != nil {
+		return upload.Statement{}, "", err
+	}
+	out, err := upload.Verify(envelope, stewards)
+	if err != nil {
+		return upload.Statement{}, "", err
+	}
+	if out.Target != target(documents, m.GetDataset(), m.GetVersion(), m.GetUploadId()) {
+		return upload.Statement{}, "", errors.New("the steward signed for another upload")
+	}
+	digest, err := canon.SumValue(envelope)
+	return out, digest, err
+}
+
+func (s *Server) seal(ctx context.Context, documents *admit.Documents, m *concordatv1.IngestRequest, statement upload.Statement) (storage.Sealed, ingest.Report, error) {
+	manifest := documents.Bundle.Manifest
+	owner, err := documents.Owner(m.GetDataset())
+	if err != nil {
+		return storage.Sealed{}, ingest.Report{}, err
+	}
+	bound := binding(manifest, owner, m.GetDataset(), m.GetVersion())
+	secret, err := s.wrapper.Unwrap(storage.UploadIdentity, bound, m.GetIdentityWrap())
+	if err != nil {
+		return storage.Sealed{}, ingest.Report{}, err
+	}
+	identity, err := age.ParseHybridIdentity(string(secret))
+	if err != nil {
+		return storage.Sealed{}, ingest.Report{}, err
+	}
+	policy := documents.Bundle.Policies[m.GetDataset()]
+	options := ingest.Options{Policy: *policy, MaxBytes: maxText}
+	if !policy.Unit.None {
+		namespace := policy.Unit.Namespace
+		if options.Tokenizer, err = token.New(s.identity.Secret, manifest.Collaboration, namespace, manifest.Namespaces[namespace]); err != nil {
+			return storage.Sealed{}, ingest.Report{}, err
+		}
+	}
+	parts := ingest.Parts{Store: s.store, Keys: m.GetParts(), Statement: statement, Identity: identity}
+	return ingest.Seal(ctx, options, parts, s.store, s.wrapper, bound)
+}
