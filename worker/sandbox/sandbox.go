@@ -222,13 +222,13 @@ func (s *Sandbox) remaining(prices []answer.Price, a *query.Analysis, charges []
 			prices[i].RemainingQueries = &left.Queries
 			continue
 		}
-		rho, epsilon := left.Rho.Float(), mechanism.Epsilon(total.Rho, delta(s.bundle, a.Decision.Prices[i].Datasets))
+		rho, epsilon := left.Rho.Float(), mechanism.Epsilon(total.Rho, delta(s.bundle, a.Decision.Prices[i].Datasets)/2)
 		prices[i].RemainingRho, prices[i].EpsilonSpent = &rho, &epsilon
 	}
 	return prices
 }
 
-// delta is the smallest that the owner's policies name.
+// delta is the smallest that the owner's policies name; half of it belongs to the selection of groups (PRIVACY.md R7).
 func delta(bundle *document.Bundle, datasets []string) float64 {
 	out := 1.0
 	for _, id := range datasets {
