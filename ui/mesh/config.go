@@ -1,5 +1,9 @@
 package mesh
 
+import "strconv"
+
+const mebibyte = 1 << 20
+
 // The configurations of coordinator and worker, as far as the supervisor fills them: their own Config types say what each field
 // means, and read it strictly, so that a difference shows as a process that does not start.
 
@@ -51,12 +55,16 @@ type workerConfig struct {
 	Listen       string   `yaml:"listen"`
 	Coordinators []string `yaml:"coordinators"`
 	Mesh         pins     `yaml:"mesh"`
+	Memory       string   `yaml:"memory,omitempty"`
 }
 
 func (m *Mesh) workerConfig(s State, w WorkerAddress) workerConfig {
 	cfg := workerConfig{
 		Worker: w.Name, DataDir: m.path(w.Name, "data"), ObjectStore: s.ObjectStore, Mode: s.Mode, Listen: w.Mesh,
 		Mesh: pins{MarbleRunManifest: string(s.MarbleRunManifest), Coordinator: string(s.Coordinator)},
+	}
+	if total := totalMemory(); total > 0 { // a worker alone would take four fifths; here they share them
+		cfg.Memory = strconv.FormatUint(total/mebibyte*4/5/uint64(len(s.Workers)), 10) + "MiB"
 	}
 	for _, c := range s.Coordinators {
 		cfg.Coordinators = append(cfg.Coordinators, c.Mesh)

@@ -78,6 +78,15 @@ func listening(port int) []string {
 	return inodes
 }
 
+// totalMemory is the machine's, in bytes; 0 when unknown.
+func totalMemory() uint64 {
+	var info syscall.Sysinfo_t
+	if err := syscall.Sysinfo(&info); err != nil {
+		return 0
+	}
+	return info.Totalram * uint64(info.Unit)
+}
+
 // lock takes the folder for this process; false when another has it.
 func lock(path string) (unlock func(), ok bool, err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // G304: below home

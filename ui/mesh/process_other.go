@@ -16,4 +16,6 @@ func inspect(int) (started uint64, executable string, ok bool) { return 0, "", f
 
 func holder(string) string { return "another process" }
 
+func totalMemory() uint64 { return 0 }
+
 func lock(string) (unlock func(), ok bool, err error) { return nil, false, errPlatform }
