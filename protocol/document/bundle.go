@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -41,14 +42,29 @@ type SignedForm struct {
 func (s SignedForm) Digest() canon.Digest { return canon.Sum(s.Manifest) }
 
 // LoadDir reads manifest.yaml and the policies that it names from a directory. Nothing outside the directory is read, not by a path
-// and not by a symbolic link.
+// and not by a symbolic link. Messages name files with the directory before them.
 func LoadDir(dir string) (*Bundle, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("load manifest directory: %w", err)
 	}
 	b, err := LoadFS(root.FS())
-	return b, errors.Join(err, root.Close())
+	if closeErr := root.Close(); err == nil && closeErr != nil {
+		return nil, fmt.Errorf("load manifest directory: %w", closeErr)
+	}
+	if syntax := (*SyntaxError)(nil); errors.As(err, &syntax) {
+		syntax.File = filepath.Join(dir, syntax.File)
+		return nil, syntax
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	b.manifest.File = filepath.Join(dir, b.manifest.File)
+	for id, src := range b.policies {
+		src.File = filepath.Join(dir, src.File)
+		b.policies[id] = src
+	}
+	return b, nil
 }
 
 // LoadFS reads a manifest directory from a file system. Unlike Validate it stops at the first file that cannot be read.

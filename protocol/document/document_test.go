@@ -146,8 +146,26 @@ func TestLoadDirStaysInside(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := document.LoadDir(dir)
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "manifest.yaml:4:") {
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), filepath.Join(dir, "manifest.yaml:4:")) {
 			t.Errorf("%s: %v", path, err)
 		}
+	}
+}
+
+func TestLoadDirNamesFiles(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "none")
+	if _, err := document.LoadDir(missing); err == nil || !strings.Contains(err.Error(), missing) {
+		t.Errorf("no directory: %v", err)
+	}
+	empty := t.TempDir()
+	if _, err := document.LoadDir(empty); err == nil || !strings.Contains(err.Error(), empty) || !strings.Contains(err.Error(), document.ManifestFile) {
+		t.Errorf("no manifest: %v", err)
+	}
+	dir := filepath.Join(room, "dp")
+	b := loadDir(t, dir)
+	b.Manifest.Purpose, b.Policies["bank_a.flags"].Joins = "", "never"
+	problems := b.Validate(document.Draft)
+	if len(problems) != 2 || problems[0].File != filepath.Join(dir, "manifest.yaml") || problems[1].File != filepath.Join(dir, "policies/bank_a.flags.yaml") || problems[1].Line == 0 {
+		t.Errorf("%v", problems)
 	}
 }

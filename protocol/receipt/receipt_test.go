@@ -272,3 +272,17 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkVerify(b *testing.B) {
+	r, o := receipttest.New(b).Receipt(b)
+	raw, err := r.Marshal()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		r, err := receipt.Parse(raw)
+		if err != nil || !receipt.Verify(r, o).OK() {
+			b.Fatal("not verified", err)
+		}
+	}
+}
