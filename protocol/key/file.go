@@ -21,7 +21,7 @@ var ErrExposed = errors.New("key file is readable by others")
 
 // Load reads a file that Save wrote. It refuses a file that group or others may read or write.
 func Load(path string) (Private, error) {
-	f, err := os.Open(path) //nolint:gosec // the path is the caller's own key file
+	f, err := os.Open(path)
 	if err != nil {
 		return Private{}, fmt.Errorf("load key: %w", err)
 	}
@@ -47,7 +47,7 @@ func Load(path string) (Private, error) {
 // Save writes the key to a new file of mode 0600: a comment with the public key, then "ed25519-seed:" and the base64 of the seed.
 // It never overwrites: the error then matches fs.ErrExist.
 func (p Private) Save(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the path is the caller's own key file
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("save key: %w: move the old key away first, it may be the only one that can sign", err)
 	}
