@@ -131,6 +131,9 @@ func (d *decoder) window(o object, kind string, location int) ast.Expr {
 	name := strings.ToLower(o.text("function_name"))
 	if name == "" || kind != "WINDOW_AGGREGATE" {
 		name = strings.ToLower(strings.TrimPrefix(kind, "WINDOW_"))
+		if name == "rank_dense" {
+			name = "dense_rank"
+		}
 	}
 	e := &ast.Window{Span: span, Name: name, Partition: d.exprs(o.list("partitions"))}
 	children := o.list("children")
