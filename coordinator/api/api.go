@@ -63,11 +63,35 @@ type API struct {
 	keys atomic.Pointer[ledgerKeys]
 }
 
+// How long a call waits for the cluster before it says that it is unavailable.
+const (
+	syncLimit  = 10 * time.Second
+	applyLimit = 20 * time.Second
+)
+
+// bounded is a replica that answers in time, or fails.
+type bounded struct{ Replica }
+
+// Sync implements Replica.
+func (b bounded) Sync(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, syncLimit)
+	defer cancel()
+	return b.Replica.Sync(ctx)
+}
+
+// Apply implements Replica.
+func (b bounded) Apply(ctx context.Context, command []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, applyLimit)
+	defer cancel()
+	return b.Replica.Apply(ctx, command)
+}
+
 // maxRequest bounds a call's message in bytes; a manifest with its policies is the largest.
 const maxRequest = 16 << 20
 
 // New makes the calls of a coordinator.
 func New(cfg Config) *API {
+	cfg.Replica = bounded{cfg.Replica}
 	return &API{
 		Config: cfg, history: cfg.Root.Key(seal.History),
 		gate: gate{state: cfg.State, sync: cfg.Replica.Sync, now: cfg.Now, log: cfg.Logger, record: cfg.Record},

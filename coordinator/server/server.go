@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	stdlog "log"
 	"net"
 	"net/http"
 	"sync"
@@ -45,6 +46,7 @@ type Server struct {
 
 const (
 	headerTimeout   = 10 * time.Second
+	idleTimeout     = 2 * time.Minute
 	shutdownTimeout = 10 * time.Second
 	initEvery       = 100 * time.Millisecond
 )
@@ -130,7 +132,8 @@ func (s *Server) serve(address string, h *http.Server) error {
 		return fmt.Errorf("listen: %w", err)
 	}
 	h.ReadHeaderTimeout = headerTimeout
-	h.ErrorLog = nil
+	h.IdleTimeout = idleTimeout
+	h.ErrorLog = stdlog.New(s.log.With().Str("listener", address).Logger(), "", 0) // strangers' handshakes
 	s.http = append(s.http, h)
 	s.done.Go(func() {
 		if err := h.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {

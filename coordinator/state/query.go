@@ -232,8 +232,12 @@ func (c *change) record(b Record) (Recorded, error) {
 		return Recorded{}, fault.Newf("record", fault.NotFound, "query %q is not known", b.Query)
 	}
 	paid := c.Queries[asked.PaidBy]
+	collab := c.Collaborations[paid.Collaboration]
+	if v := collab.active(); v == nil || c.status(collab, v) != Active { // paused or revoked while it was executed
+		return Recorded{}, fault.Newf("record", fault.Conflict, "the manifest of %s is no longer in force", paid.Collaboration)
+	}
 	for _, ref := range paid.Datasets { // deleted while it was executed: nothing may leave any more
-		if now, ok := c.Collaborations[paid.Collaboration].Datasets[ref.Dataset].find(ref.Version); !ok || now.Deleted {
+		if now, ok := collab.Datasets[ref.Dataset].find(ref.Version); !ok || now.Deleted {
 			return Recorded{}, fault.Newf("record", fault.Conflict, "dataset %s version %d was deleted", ref.Dataset, ref.Version)
 		}
 	}

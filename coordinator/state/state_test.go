@@ -1,0 +1,380 @@
+package state_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+
+	"concordat.dev/coordinator/state"
+	"concordat.dev/policies/approval"
+	"concordat.dev/policies/budget"
+	"concordat.dev/policies/mechanism"
+	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/document"
+	"concordat.dev/protocol/key"
+	"concordat.dev/protocol/statement"
+)
+
+var ledger = strings.Repeat("ab", 16)
+
+// script drives one machine. Keys are derived from names, so that every digest in a script's output is stable.
+type script struct {
+	t     *testing.T
+	m     *state.Machine
+	index uint64
+	now   time.Time
+	forms map[int]document.SignedForm
+}
+
+func TestScripts(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		s := &script{t: t, m: state.New(), now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC), forms: map[int]document.SignedForm{}}
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string { return s.run(d) })
+	})
+}
+
+func (s *script) run(d *datadriven.TestData) string {
+	switch d.Cmd {
+	case "init":
+		return s.apply("init", state.Init{Ledger: ledger, Founders: []string{name(d, "founder")}, Mesh: running()})
+	case "time":
+		by, err := time.ParseDuration(text(d, "by"))
+		must(s.t, err)
+		s.now = s.now.Add(by)
+		return ""
+	case "propose":
+		return s.propose(d)
+	case "approve":
+		return s.apply("approve", state.Approve{Collaboration: "room", Approval: s.says(d, statement.Approve)})
+	case "say":
+		return s.apply("statement", state.Statement{Collaboration: "room", Statement: s.says(d, statement.Action(text(d, "action")))})
+	case "open-upload":
+		return s.apply("open_upload", state.OpenUpload{Upload: s.upload(d)})
+	case "close-upload":
+		return s.closeUpload(d)
+	case "delete":
+		return s.apply("delete", state.Delete{
+			Collaboration: "room", Dataset: text(d, "dataset"), Version: uint32(number(d, "dataset-version", 1)), Statement: s.says(d, statement.Delete),
+		})
+	case "reserve":
+		return s.reserve(d)
+	case "record":
+		return s.apply("record", state.Record{
+			Query: text(d, "id"), Body: []byte("receipt of " + text(d, "id")), Object: text(d, "object"), Digest: canon.Sum([]byte(text(d, "object"))),
+			Held: text(d, "held"), Lost: text(d, "lost"),
+		})
+	case "fail":
+		return s.apply("fail", state.Fail{Query: text(d, "id"), Incident: "i"})
+	case "manifest":
+		return s.manifestView(number(d, "version", 0))
+	case "balance":
+		return s.balance(text(d, "owner"))
+	case "log":
+		return s.log()
+	case "restore":
+		return s.restore()
+	default:
+		s.t.Fatalf("%s: unknown command %s", d.Pos, d.Cmd)
+		return ""
+	}
+}
+
+// apply sends a command, twice: the second one must change nothing and tell the same.
+func (s *script) apply(kind string, body any) string {
+	s.t.Helper()
+	raw, err := json.Marshal(body)
+	must(s.t, err)
+	salt := sha256.Sum256(fmt.Append(nil, s.index))
+	command, err := json.Marshal(state.Command{
+		V: 1, Kind: kind, ID: fmt.Sprint("command ", s.index), Time: s.now.UnixMilli(), Salt: salt[:], Body: raw,
+	})
+	must(s.t, err)
+	s.index++
+	first := s.m.Apply(s.index, command)
+	entries := s.m.Tree().Size()
+	s.index++
+	if again := s.m.Apply(s.index, command); !bytes.Equal(first, again) || s.m.Tree().Size() != entries {
+		s.t.Errorf("a command that came twice was applied twice:\n%s\n%s", first, again)
+	}
+	var out state.Outcome
+	must(s.t, json.Unmarshal(first, &out))
+	if out.Fault != nil {
+		return fmt.Sprintf("%s: %s\n", out.Fault.Kind, out.Fault.Message)
+	}
+	return summary(kind, out.Data) + "\n"
+}
+
+// summary shows of a result what the scripts are about.
+func summary(kind string, data []byte) string {
+	var v struct {
+		Collaboration, Object, State, Message string
+		Version                               uint32
+		Receipt, Size                         int64
+		Query                                 struct {
+			ID, Status, PaidBy string
+			Price              []state.Price
+		}
+		Answer    *struct{ ID string }
+		Short     *state.Shortage
+		Objects   []string
+		Destroyed []string
+		ID        string
+		Status    string
+		PaidBy    string `json:"paid_by"`
+	}
+	_ = json.Unmarshal(data, &v) //nolint:errcheck // results differ; what fits is shown
+	switch kind {
+	case "reserve":
+		if v.Short != nil {
+			return "short: " + v.Short.Message
+		}
+		var r state.Reserved
+		_ = json.Unmarshal(data, &r)
+		out := fmt.Sprintf("%s %s, paid by %s:", r.Query.ID, r.Query.Status, r.Query.PaidBy)
+		for _, p := range r.Query.Price {
+			out += fmt.Sprintf(" %s %g (before %g)", p.Owner, p.Amount.Rho.Float(), p.Before.Float())
+		}
+		if r.Answer != nil {
+			out += "; answered by " + r.Answer.ID
+		}
+		return out
+	case "record":
+		var r state.Recorded
+		_ = json.Unmarshal(data, &r)
+		return fmt.Sprintf("%s %s at %d of %d, object %s", r.Query.ID, r.Query.Status, r.Receipt, r.Size, r.Query.Object)
+	case "open_upload", "close_upload":
+		return fmt.Sprintf("%s %s version %d", v.ID, v.State, v.Version)
+	case "delete":
+		return fmt.Sprintf("destroyed %v", v.Objects)
+	case "fail":
+		return v.ID + " " + v.Status
+	case "init":
+		return "ok"
+	default:
+		return strings.TrimSuffix(fmt.Sprintf("%s version %d %v", v.Collaboration, v.Version, v.Destroyed), " []")
+	}
+}
+
+func private(name string) key.Private {
+	seed := sha256.Sum256([]byte(name))
+	k, err := key.FromSeed(seed[:])
+	if err != nil {
+		panic(err)
+	}
+	return k
+}
+
+func running() approval.Mesh {
+	return approval.Mesh{
+		Mode: "simulation", MarbleRunManifest: canon.Sum([]byte("m")).String(), RootCertificate: canon.Sum([]byte("r")).String(),
+		Coordinator: canon.Sum([]byte("c")).String(), Ledger: ledger,
+	}
+}
+
+// propose builds the manifest of two owners with the options of the script, and proposes it.
+func (s *script) propose(d *datadriven.TestData) string {
+	version := number(d, "version", 1)
+	pins := running()
+	if d.HasArg("other-mesh") {
+		pins.RootCertificate = canon.Sum([]byte("other")).String()
+	}
+	keys := func(role string) string {
+		names := strings.Split(or(text(d, role), role), "+")
+		for i, n := range names {
+			names[i] = fmt.Sprintf("%q", private(n).Public())
+		}
+		return strings.Join(names, ", ")
+	}
+	namespace := or(text(d, "namespace"), "patient")
+	policy := func(dataset, owner string) *fstest.MapFile {
+		return &fstest.MapFile{Data: fmt.Appendf(nil, `{apiVersion: concordat.dev/v1, kind: Policy, dataset: %s, owner: %s,
+unit: {column: id, namespace: %s, unique: true}, columns: {id: {type: varchar, role: identifier}}, aggregates: [count],
+release: {mechanism: differential_privacy, min_units: 10}, budget: {rho: 1, delta: 1e-6, period: 30d, lifetime_rho: 3}}`, dataset, owner, namespace)}
+	}
+	b, err := document.LoadFS(fstest.MapFS{
+		"manifest.yaml": &fstest.MapFile{Data: fmt.Appendf(nil, `
+{apiVersion: concordat.dev/v1, kind: Manifest, collaboration: room, version: %d, purpose: %s, expires: %s,
+participants: [{id: clinic, name: C, keys: [%s]}, {id: registry, name: R, keys: [%s]}],
+people: [{id: dana, participant: clinic, roles: [steward], keys: [%q]}],
+namespaces: {%s: {normalize: trim}},
+datasets: [{id: clinic.patients, owner: clinic, policy: c.yaml}, {id: registry.events, owner: registry, policy: r.yaml}],
+mesh: {mode: simulation, marblerun_manifest: %q, root_certificate: %q, coordinator: %q, ledger: %q}}`,
+			version, or(text(d, "purpose"), "testing"), or(text(d, "expires"), "2030-12-31"), keys("clinic"), keys("registry"),
+			private("dana").Public(), namespace, pins.MarbleRunManifest, pins.RootCertificate, pins.Coordinator, pins.Ledger)},
+		"c.yaml": policy("clinic.patients", "clinic"), "r.yaml": policy("registry.events", "registry"),
+	})
+	must(s.t, err)
+	form, err := b.Signable()
+	must(s.t, err)
+	if d.HasArg("tamper") {
+		form.Policies[0] = bytes.Replace(form.Policies[0], []byte(`"min_units":10`), []byte(`"min_units":01`), 1)
+	}
+	s.forms[version] = form
+	return s.apply("propose", state.Propose{Manifest: form.Manifest, Policies: form.Policies, Proposal: s.says(d, statement.Propose)})
+}
+
+// says signs a statement about the manifest of version (or, to delete, about a sealed file) as by.
+func (s *script) says(d *datadriven.TestData, action statement.Action) []byte {
+	version := number(d, "version", 1)
+	said := statement.Statement{Action: action, Ledger: ledger, Collaboration: "room", Version: version, Subject: s.forms[version].Digest()}
+	if o := text(d, "ledger"); o != "" {
+		said.Ledger = strings.Repeat(o, 16)
+	}
+	if o := text(d, "collaboration"); o != "" {
+		said.Collaboration = o
+	}
+	if action == statement.Delete {
+		said.Subject = canon.Sum([]byte(text(d, "sealed")))
+	}
+	if action != statement.Propose && action != statement.Approve {
+		said.Nonce, said.Issued, said.Reason = strings.Repeat(or(text(d, "nonce"), "0"), 16), s.now.Format(time.RFC3339), "because"
+	}
+	var signers []key.Private
+	for _, n := range strings.Split(text(d, "by"), "+") {
+		signers = append(signers, private(n))
+	}
+	e, err := statement.Sign(said, signers...)
+	must(s.t, err)
+	if d.HasArg("forge") {
+		e.Signatures[0].Sig[0] ^= 1
+	}
+	raw, err := e.Marshal()
+	must(s.t, err)
+	return raw
+}
+
+func (s *script) upload(d *datadriven.TestData) state.Upload {
+	dataset := text(d, "dataset")
+	return state.Upload{
+		ID: text(d, "id"), Collaboration: "room", Dataset: dataset, Version: uint32(number(d, "dataset-version", 1)), Key: text(d, "key"),
+		Participant: or(text(d, "as"), strings.Split(dataset, ".")[0]), Person: "dana", Manifest: s.forms[number(d, "version", 1)].Digest(),
+		IdentityWrap: []byte("wrap"), Recipient: []byte("recipient"),
+	}
+}
+
+func (s *script) closeUpload(d *datadriven.TestData) string {
+	c := state.CloseUpload{Upload: text(d, "id"), Report: []byte("report")}
+	if !d.HasArg("reject") {
+		c.Sealed = &state.DatasetVersion{Digest: canon.Sum([]byte(text(d, "id"))).String(), Objects: []string{"o/" + text(d, "id")}, Wrap: []byte("w")}
+	}
+	return s.apply("close_upload", c)
+}
+
+func (s *script) reserve(d *datadriven.TestData) string {
+	q := state.Query{
+		ID: text(d, "id"), Collaboration: "room", Person: or(text(d, "person"), "ann"), Participant: "clinic", Key: text(d, "key"),
+		Request: canon.Sum([]byte(text(d, "question") + text(d, "rho"))), Question: canon.Sum([]byte(text(d, "question"))).String(), Plan: "p",
+		Manifest: s.forms[number(d, "version", 1)].Digest(), Owners: []string{"clinic", "registry"},
+	}
+	rho := 0.1
+	if r := text(d, "rho"); r != "" {
+		_, err := fmt.Sscan(r, &rho)
+		must(s.t, err)
+	}
+	for _, owner := range []string{"clinic", "registry"} {
+		q.Price = append(q.Price, state.Price{
+			Owner: owner, Namespace: or(text(d, "namespace"), "patient"), Amount: budget.Amount{Rho: mechanism.FromFloat(rho)},
+		})
+	}
+	for _, id := range []string{"clinic.patients", "registry.events"} {
+		if v, ok := s.m.Dataset("room", id).Current(); ok && !d.HasArg("no-data") {
+			if d.HasArg("outdated") {
+				v.Version--
+			}
+			q.Datasets = append(q.Datasets, state.DatasetRef{Dataset: id, Version: v.Version, Digest: v.Digest})
+		}
+	}
+	return s.apply("reserve", state.Reserve{Query: q})
+}
+
+func (s *script) manifestView(version int) string {
+	m, ok := s.m.Manifest("room", version)
+	if !ok {
+		return "none\n"
+	}
+	return fmt.Sprintf("version %d %s, signed %v, missing %v, paused by %v, %q\n",
+		m.Bundle.Manifest.Version, m.Status, m.Signed, m.Missing, m.PausedBy, m.Rejection)
+}
+
+func (s *script) balance(owner string) string {
+	var out strings.Builder
+	for _, b := range s.m.Balances("room") {
+		if b.Owner == owner {
+			fmt.Fprintf(&out, "%s %s: spent %g, left %g, epsilon %.4f\n", b.Owner, b.Namespace, b.Spent.Rho.Float(), b.Left.Rho.Float(), *b.Epsilon)
+		}
+	}
+	return out.String()
+}
+
+func (s *script) log() string {
+	var out strings.Builder
+	for _, e := range s.m.Entries("room", 0, 1000) {
+		fmt.Fprintf(&out, "%d %s %s\n", e.Index, e.Kind, e.At.Format(time.RFC3339))
+	}
+	root, err := s.m.Tree().Root(s.m.Tree().Size())
+	must(s.t, err)
+	fmt.Fprintf(&out, "size %d root %s\n", s.m.Tree().Size(), root)
+	return out.String()
+}
+
+// restore goes on with a machine that was restored from a snapshot, which must snapshot to the same bytes.
+func (s *script) restore() string {
+	before := s.snapshot(s.m)
+	s.m = state.New()
+	index, err := s.m.Restore(bytes.NewReader(before))
+	must(s.t, err)
+	if index != s.index {
+		s.t.Errorf("restored index %d, want %d", index, s.index)
+	}
+	if after := s.snapshot(s.m); !bytes.Equal(before, after) {
+		s.t.Errorf("a restored state differs:\n%s\n%s", before, after)
+	}
+	return "same\n"
+}
+
+func (s *script) snapshot(m *state.Machine) []byte {
+	write, err := m.Snapshot()
+	must(s.t, err)
+	var b bytes.Buffer
+	must(s.t, write(&b))
+	return b.Bytes()
+}
+
+func text(d *datadriven.TestData, arg string) string {
+	if !d.HasArg(arg) {
+		return ""
+	}
+	var v string
+	d.ScanArgs(&testing.T{}, arg, &v)
+	return v
+}
+
+func name(d *datadriven.TestData, arg string) string { return private(text(d, arg)).Public().String() }
+
+func number(d *datadriven.TestData, arg string, otherwise int) int {
+	if t := text(d, arg); t != "" {
+		_, _ = fmt.Sscan(t, &otherwise)
+	}
+	return otherwise
+}
+
+func or(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
