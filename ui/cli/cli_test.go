@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -46,10 +47,35 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			room, err := filepath.Abs("../demo/room")
 			e.Setenv("ROOM", room)
-			return err
+			return errors.Join(err, writeVectors(e))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"mesh": startMesh, "exits": exits},
 	})
+}
+
+// writeVectors unpacks the receipts that all languages verify: receipts/N.json, and the trusted digest as DIGEST_N.
+func writeVectors(e *testscript.Env) error {
+	raw, err := os.ReadFile("../../protocol/testdata/receipt.json")
+	if err != nil {
+		return err
+	}
+	var vectors []struct {
+		Receipt  string
+		Manifest string
+	}
+	if err := json.Unmarshal(raw, &vectors); err != nil {
+		return err
+	}
+	if err := os.Mkdir(filepath.Join(e.WorkDir, "receipts"), 0o700); err != nil {
+		return err
+	}
+	for i, v := range vectors {
+		e.Setenv("DIGEST_"+strconv.Itoa(i), v.Manifest)
+		if err := os.WriteFile(filepath.Join(e.WorkDir, "receipts", strconv.Itoa(i)+".json"), []byte(v.Receipt+"\n"), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func startMesh(ts *testscript.TestScript, _ bool, _ []string) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"concordat.dev/protocol/document"
 	"concordat.dev/ui/client"
@@ -60,19 +61,34 @@ func roomOf(file string) (dir, relative string, err error) {
 	if info.IsDir() {
 		return "", "", usagef("%s is a folder: name a policy's file, or folder and dataset", file)
 	}
-	full, err := filepath.Abs(file)
-	if err != nil {
-		return "", "", fmt.Errorf("read the policy: %w", err)
-	}
-	for dir := filepath.Dir(full); ; dir = filepath.Dir(dir) {
+	for dir := filepath.Dir(filepath.Clean(file)); ; {
 		if _, err := os.Stat(filepath.Join(dir, document.ManifestFile)); err == nil {
-			relative, err := filepath.Rel(dir, full)
-			return dir, filepath.ToSlash(relative), err
+			relative, err := below(dir, file)
+			return dir, relative, err
 		}
-		if dir == filepath.Dir(dir) {
+		above := filepath.Dir(dir)
+		if dir == "." || strings.HasPrefix(dir, "..") {
+			above = filepath.Join("..", dir)
+		}
+		if full, err := filepath.Abs(dir); err != nil || full == filepath.Dir(full) {
 			return "", "", usagef("%s is in no manifest directory: no %s in a folder above it", file, document.ManifestFile)
 		}
+		dir = above
 	}
+}
+
+// below is the path of a file in a folder above it, with slashes.
+func below(dir, file string) (string, error) {
+	fullDir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("read the policy: %w", err)
+	}
+	fullFile, err := filepath.Abs(file)
+	if err != nil {
+		return "", fmt.Errorf("read the policy: %w", err)
+	}
+	relative, err := filepath.Rel(fullDir, fullFile)
+	return filepath.ToSlash(relative), err
 }
 
 func (a *app) policyLint() *cobra.Command {
@@ -93,7 +109,7 @@ func (a *app) policyLint() *cobra.Command {
 					return err
 				}
 			}
-			if _, err := a.lint(dir, document.Draft, func(file string) bool { return file == d.Policy }); err != nil {
+			if _, err := a.lint(dir, document.Draft, func(file string) bool { return strings.HasSuffix(filepath.ToSlash(file), d.Policy) }); err != nil {
 				return err
 			}
 			a.say("policy of %s: no problems", id)
