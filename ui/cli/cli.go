@@ -14,6 +14,7 @@ import (
 	"os"
 	"strings"
 
+	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 )
@@ -84,6 +85,9 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 		if exit.cause == nil {
 			return code
 		}
+	}
+	if connect.CodeOf(err) == connect.CodeUnauthenticated {
+		err = fmt.Errorf("%w\nthe mesh knows the keys of founders, and of people and participants that a manifest names: is --key the right one?", err)
 	}
 	for i, line := range strings.Split(strings.TrimRight(err.Error(), "\n"), "\n") {
 		if i == 0 && !strings.HasPrefix(line, "concordat ") {

@@ -11,6 +11,7 @@ import (
 	"concordat.dev/protocol/key"
 	"concordat.dev/protocol/receipt"
 	"concordat.dev/ui/client"
+	"concordat.dev/ui/present"
 	"github.com/spf13/cobra"
 )
 
@@ -31,7 +32,7 @@ func (a *app) logCommand() *cobra.Command {
 	}, "no entries", func(ctx context.Context, s session, _ []string) ([]byte, error) {
 		r, err := client.Unary(ctx, s.Client, &concordatv1.EntriesRequest{Collaboration: s.collaboration, Start: start, Limit: limit}, client.Services.Entries)
 		return r.GetEntries(), err
-	}, nil)
+	}, func(raw []byte) (present.Grid, error) { return present.Records(raw, "salt", "body") })
 	entries.Flags().Uint64Var(&start, "start", 0, "index of the first entry")
 	entries.Flags().Uint32Var(&limit, "limit", 100, "how many")
 	c.AddCommand(&cobra.Command{

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -241,18 +242,25 @@ func (a *app) statusJSON(r mesh.Report) error {
 
 func (a *app) statusTable(r mesh.Report) error {
 	processes := present.Grid{Columns: []present.Column{{Name: "process"}, {Name: "pid", Right: true}, {Name: "runs"}, {Name: "address"}, {Name: "says"}}}
+	names := map[string]string{} // of coordinators by node id
+	for _, c := range r.Coordinators {
+		if c.Status != nil {
+			names[c.Status.GetNode()] = c.Name
+		}
+	}
 	about := map[string][2]string{"marblerun": {"https://" + r.State.MarbleRun.Clients, marbleRunState(r.MarbleRun)}}
 	for _, c := range r.Coordinators {
 		says := ""
 		switch {
 		case c.Err != nil:
-			says = c.Err.Error()
+			says = "does not answer"
+			a.say("%v", c.Err)
 		case c.Status.GetLeader() == c.Status.GetNode() && c.Status.GetLeader() != "":
 			says = "leader"
 		case c.Status.GetLeader() == "":
 			says = "no leader known"
 		default:
-			says = "follows " + c.Status.GetLeader()
+			says = "follows " + cmp.Or(names[c.Status.GetLeader()], c.Status.GetLeader())
 		}
 		about[c.Name] = [2]string{"https://" + c.API, says}
 	}
