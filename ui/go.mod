@@ -11,7 +11,6 @@ require concordat.dev/policies v0.0.0
 replace concordat.dev/policies => ../policies
 
 require (
-	concordat.dev/sql v0.0.0
 	connectrpc.com/connect v1.21.1
 	filippo.io/age v1.3.2
 	github.com/apache/arrow-go/v18 v18.8.0

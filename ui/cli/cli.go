@@ -79,6 +79,9 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 	if err == nil {
 		return exitDone
 	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
+	}
 	code := exitFailed
 	if exit := (*exitError)(nil); errors.As(err, &exit) {
 		code = exit.code
