@@ -42,6 +42,7 @@ type fact struct {
 	values    []any      // what it can be, when policy and query tell; nil: unknown
 	nullable  bool       // the plan makes NULLs, or the domain lists null: NULL is a value like others
 	inner     inner      // what an inner aggregate or window made
+	fixed     bool       // the same in all rows of a unit
 	each      [2]float64 // inner sums: bounds of one argument
 }
 

@@ -73,6 +73,7 @@ func (d *decider) unitJoin(r *plan.Join, left, right *relation) *relation {
 		out.units = left.units
 		for i := range right.cols {
 			f := &out.cols[len(left.cols)+i]
+			f.fixed = f.fixed && len(r.On) == 1 // a further condition may match some rows of the unit and not others
 			if f.nullable = true; f.values != nil {
 				f.values = withNull(f.values)
 			}
@@ -197,6 +198,11 @@ func (d *decider) publicJoin(r *plan.Join, left, right *relation) *relation {
 	merged(&out, left, right)
 	out.kind, out.namespace, out.owners = perUnit, protected.namespace, protected.owners
 	out.keyed, out.key, out.simple = false, nil, false
+	for i := range out.cols {
+		if (i < width) == (left.kind == public) {
+			out.cols[i].fixed = false
+		}
+	}
 	if r.Kind == plan.Semi || r.Kind == plan.Anti {
 		out.cols, out.units, out.keyed, out.key = left.cols, left.units, left.keyed, left.key
 	}

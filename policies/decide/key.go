@@ -70,7 +70,9 @@ func (d *decider) window(r *plan.Window) *relation {
 			out.cols = append(out.cols, fact{role: released})
 			continue
 		}
-		out.cols = append(out.cols, d.unitWindow(f, in))
+		made := d.unitWindow(f, in)
+		made.fixed = false // it may differ from row to row
+		out.cols = append(out.cols, made)
 	}
 	if !in.keyed || !in.simple {
 		out.simple = false // R9: never after windows over data that is not unique

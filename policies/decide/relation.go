@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"concordat.dev/protocol/document"
+	"concordat.dev/sql/eval"
 	"concordat.dev/sql/plan"
 	"concordat.dev/sql/refusal"
 )
@@ -81,7 +82,9 @@ func (d *decider) scan(r *plan.Scan) *relation {
 			out.cols = append(out.cols, publicFact(p, c.Name, p.Columns[c.Name]))
 			continue
 		}
-		out.cols = append(out.cols, columnFact(p, c.Name, p.Columns[c.Name]))
+		f := columnFact(p, c.Name, p.Columns[c.Name])
+		f.fixed = p.Unit.Unique || c.Name == p.Unit.Column
+		out.cols = append(out.cols, f)
 		if c.Name == p.Unit.Column {
 			out.units[i], out.unit = true, i
 		}
@@ -97,7 +100,62 @@ func (d *decider) filter(r *plan.Filter) *relation {
 	for _, c := range r.Conds {
 		d.condition(c, in)
 	}
-	return in
+	return narrowed(r.Conds, in)
+}
+
+// narrowed leaves of the declared values of a dimension those that a filter lets through: column = constant, or column IN (constants).
+func narrowed(conds []plan.Expr, in *relation) *relation {
+	if in.kind != perUnit {
+		return in
+	}
+	out := *in
+	out.cols = append([]fact{}, in.cols...)
+	for _, e := range conds {
+		c, ok := e.(*plan.Call)
+		if !ok || c.Op != "=" && c.Op != "in" {
+			continue
+		}
+		col, ok := c.Args[0].(*plan.Col)
+		if !ok || out.cols[col.Index].role != dimension || out.cols[col.Index].values == nil || !constants(c.Args[1:]) {
+			continue
+		}
+		f := &out.cols[col.Index]
+		f.values, f.nullable = among(f.values, c.Args[1:]), false
+	}
+	return &out
+}
+
+func constants(list []plan.Expr) bool {
+	for _, e := range list {
+		if _, ok := e.(*plan.Const); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// among are the values that equal one of the constants.
+func among(values []any, list []plan.Expr) []any {
+	out := []any{}
+	for _, v := range values {
+		for _, e := range list {
+			if k := e.(*plan.Const).Value; v != nil && k != nil && eval.Compare("=", v, k) == true {
+				out = append(out, v)
+				break
+			}
+		}
+	}
+	return out
+}
+
+// fixed says that an expression has the same value in all rows of a unit.
+func fixed(e plan.Expr, in *relation) bool {
+	for _, i := range plan.Columns(e) {
+		if !in.cols[i].fixed {
+			return false
+		}
+	}
+	return true
 }
 
 func (d *decider) project(r *plan.Project) *relation {
@@ -110,6 +168,7 @@ func (d *decider) project(r *plan.Project) *relation {
 	at := map[int]int{}
 	for i, e := range r.Exprs {
 		f := d.derive(e, in)
+		f.fixed = in.kind == perUnit && fixed(e, in)
 		out.cols = append(out.cols, f)
 		if c, ok := e.(*plan.Col); ok {
 			if _, have := at[c.Index]; !have {
@@ -198,6 +257,7 @@ func (d *decider) unite(out, in *relation, span refusal.Span) {
 	out.units = units
 	for i := range out.cols {
 		out.cols[i] = hull(out.cols[i], in.cols[i])
+		out.cols[i].fixed = out.units[i]
 	}
 	merge(out, in)
 }
@@ -254,8 +314,11 @@ func (d *decider) aggregate(r *plan.Aggregate) *relation {
 func (d *decider) innerAggregate(r *plan.Aggregate, in *relation) *relation {
 	out := *in
 	out.cols, out.units, out.key, out.keyed, out.unit = nil, map[int]bool{}, nil, true, -1
+	oneRow := true // the keys besides the unit are the same in all its rows
 	for i, k := range r.Keys {
 		f := d.derive(k, in)
+		f.fixed = fixed(k, in)
+		oneRow = oneRow && f.fixed
 		if c, ok := k.(*plan.Col); ok && in.units[c.Index] {
 			out.units[i] = true
 			if out.unit < 0 {
@@ -267,8 +330,13 @@ func (d *decider) innerAggregate(r *plan.Aggregate, in *relation) *relation {
 		}
 		out.cols = append(out.cols, f)
 	}
+	if oneRow {
+		out.key = nil
+	}
 	for _, a := range r.Aggs {
-		out.cols = append(out.cols, d.innerAgg(a, in))
+		f := d.innerAgg(a, in)
+		f.fixed = oneRow
+		out.cols = append(out.cols, f)
 	}
 	return &out
 }

@@ -228,25 +228,34 @@ func (d *decider) bounding(out *Release) {
 	}
 }
 
-// publicKeys tells whether every key's values are known (R8), and narrows L0 to their number.
+// publicKeys tells whether every key's values are known (R8), and narrows L0 to the number of groups that one unit can have: a key that
+// is the same in all rows of a unit makes no second group of it.
 func (d *decider) publicKeys(out *Release) {
 	b, s := &out.Bounded, &out.Spec
 	s.PublicKeys = true
-	product := int64(1)
+	product, perUnit := int64(1), int64(1) // groups in all, and groups that one unit can have
 	for i, f := range d.keys {
 		b.KeepNull = append(b.KeepNull, f.nullable)
+		same := fixed(b.Keys[i], d.input)
 		values := f.values
 		if values == nil {
 			s.PublicKeys = false
+			if !same {
+				perUnit = math.MaxInt32
+			}
 			continue
 		}
 		if !f.nullable {
 			values = withoutNull(values)
 		}
 		s.Domain = append(s.Domain, typedValues(values, b.Keys[i].Type()))
-		if product *= int64(len(values)); product > math.MaxInt32 {
-			product = math.MaxInt32
+		product = min(product*int64(len(values)), math.MaxInt32)
+		if !same {
+			perUnit = min(perUnit*max(1, int64(len(values))), math.MaxInt32)
 		}
+	}
+	if perUnit <= s.GroupsPerUnit && !b.OneGroup {
+		b.OneGroup, b.GroupsPerUnit, s.GroupsPerUnit = true, perUnit, perUnit
 	}
 	if !s.PublicKeys {
 		s.Domain = nil
@@ -254,9 +263,6 @@ func (d *decider) publicKeys(out *Release) {
 	}
 	if product > s.MaxGroups {
 		d.refuse(refusal.LimitExceeded, d.release.Span, nil, "max_groups", fmt.Sprintf("The declared keys make %d groups; the most is %d.", product, s.MaxGroups), "Group by fewer or coarser keys.")
-	}
-	if product <= s.GroupsPerUnit && !b.OneGroup {
-		b.OneGroup, b.GroupsPerUnit, s.GroupsPerUnit = true, max(product, 1), max(product, 1)
 	}
 }
 

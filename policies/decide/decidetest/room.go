@@ -83,20 +83,32 @@ func places() *document.Policy {
 func ptr(n int64) *int64 { return &n }
 
 // Schema is the columns of a dataset in the order of their names, as binding sees them.
-func (r *Room) Schema(dataset string) []plan.Column {
+func (r *Room) Schema(dataset string) []plan.Column { return schema(r.Policies[dataset]) }
+
+func schema(p *document.Policy) []plan.Column {
 	var out []plan.Column
-	for name, c := range r.Policies[dataset].Columns {
-		out = append(out, plan.Column{Name: name, Type: plan.Type(c.Type)})
+	for name, c := range p.Columns {
+		t := plan.Type(c.Type)
+		switch c.Type {
+		case "decimal":
+			t = plan.Double
+		case "uuid":
+			t = plan.Varchar
+		}
+		out = append(out, plan.Column{Name: name, Type: t})
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	return out
 }
 
-// Catalog is the schemas of all datasets.
-func (r *Room) Catalog() bind.Catalog {
+// Catalog is the schemas of all datasets of a room.
+func (r *Room) Catalog() bind.Catalog { return Catalog(r.Policies) }
+
+// Catalog is the schemas that policies declare.
+func Catalog(policies map[string]*document.Policy) bind.Catalog {
 	out := bind.Catalog{}
-	for id := range r.Policies {
-		out[id] = r.Schema(id)
+	for id, p := range policies {
+		out[id] = schema(p)
 	}
 	return out
 }
