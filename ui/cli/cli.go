@@ -69,6 +69,8 @@ type app struct {
 
 // Run executes the command line and returns its exit code.
 func Run(ctx context.Context, args []string, streams Streams) int {
+	out := &sink{w: streams.Out}
+	streams.Out = out
 	a := &app{Streams: streams}
 	root := a.root()
 	root.SetArgs(args)
@@ -76,6 +78,9 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 	root.SetOut(streams.Out)
 	root.SetErr(streams.Err)
 	err := root.ExecuteContext(ctx)
+	if out.err != nil {
+		err = fmt.Errorf("write standard output: %w", out.err)
+	}
 	if err == nil {
 		return exitDone
 	}
@@ -179,6 +184,28 @@ func usageErrors(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		usageErrors(sub)
 	}
+}
+
+// sink remembers the first error of writing to standard output: a result that was cut off is no success, whoever printed it.
+type sink struct {
+	w   io.Writer
+	err error
+}
+
+func (s *sink) Write(b []byte) (int, error) {
+	n, err := s.w.Write(b)
+	if err != nil && s.err == nil {
+		s.err = err
+	}
+	return n, err
+}
+
+// Fd tells of the file below, if there is one.
+func (s *sink) Fd() uintptr {
+	if file, ok := s.w.(interface{ Fd() uintptr }); ok {
+		return file.Fd()
+	}
+	return ^uintptr(0)
 }
 
 // terminal says whether w is a terminal.

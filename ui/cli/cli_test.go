@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,13 +26,13 @@ func TestMain(m *testing.M) {
 		// A worker whose sandbox shows how it was called and prints the answers that the script put into answers.json.
 		"concordat-worker": func() {
 			for _, arg := range os.Args[1:] {
-				os.Stderr.WriteString("worker got " + arg + "\n")
+				fmt.Fprintf(os.Stderr, "worker got %s\n", arg)
 			}
 			answers, err := os.ReadFile("answers.json")
 			if err != nil {
 				os.Exit(1)
 			}
-			os.Stdout.Write(answers)
+			fmt.Print(string(answers))
 			if strings.Contains(string(answers), `"refused"`) {
 				os.Exit(3)
 			}

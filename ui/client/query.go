@@ -41,7 +41,7 @@ func (c *Client) Query(ctx context.Context, q Question, phase func(string)) (Rep
 		if err != nil {
 			return err
 		}
-		defer stream.Close()
+		defer func() { _ = stream.Close() }()
 		for stream.Receive() {
 			event := stream.Msg()
 			if p := event.GetPhase(); p != "" && phase != nil {
