@@ -91,6 +91,16 @@ func (d *decider) refuse(code refusal.Code, span refusal.Span, from []origin, ru
 
 // notAggregated refuses a query whose rows are those of units.
 func (d *decider) notAggregated(root plan.Relation, top *relation) {
+	for cut := true; cut; {
+		switch r := root.(type) {
+		case *plan.Sort:
+			root = r.Input
+		case *plan.Limit:
+			root = r.Input
+		default:
+			cut = false
+		}
+	}
 	span := root.Place()
 	if p, ok := root.(*plan.Project); ok && len(p.Exprs) > 0 {
 		span = refusal.Span{}

@@ -113,7 +113,9 @@ func (d *decider) unitWindow(f plan.WindowFunc, in *relation) fact {
 	case "row_number", "rank", "dense_rank":
 		return out
 	case "count":
-		out.low = 0
+		if len(f.Args) > 0 || f.Filter != nil {
+			out.low = 0
+		}
 		return out
 	case "sum":
 		a := args[0]

@@ -1,12 +1,16 @@
 package bind
 
 import (
+	"regexp"
 	"strings"
 
 	"concordat.dev/sql/ast"
 	"concordat.dev/sql/plan"
 	"concordat.dev/sql/refusal"
 )
+
+// fileName recognises what DuckDB would read as a file.
+var fileName = regexp.MustCompile(`(?i)\.(csv|tsv|txt|json|jsonl|ndjson|parquet|arrow|db|duckdb|gz|zst)$`)
 
 // from binds what stands in FROM.
 func (b *binder) from(t ast.Table, env *environment) (plan.Relation, *scope) {
@@ -61,6 +65,9 @@ func (b *binder) base(t *ast.Base, env *environment) (plan.Relation, *scope) {
 	suggestion := "Read a dataset of the manifest: its name is owner.dataset."
 	if n := near(id, known); n != "" {
 		suggestion = "Did you mean " + n + "?"
+	}
+	if strings.ContainsAny(t.Name, `/\:*`) || fileName.MatchString(t.Name) {
+		b.refuse(refusal.UnsupportedSyntax, t.Span, suggestion, "A file name as a table is not part of the language.")
 	}
 	b.refuse(refusal.UnknownRelation, t.Span, suggestion, "There is no dataset %s in the signed manifest.", id)
 	return &plan.Opaque{Span: t.Span}, &scope{open: true}

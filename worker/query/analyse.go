@@ -201,6 +201,11 @@ func (a *Analysis) notes() []string {
 			out = append(out, fmt.Sprintf("Values are clamped to [%g, %g].", c.Low, c.High))
 		}
 	}
+	for _, o := range a.outputs {
+		if o.mix != nil {
+			out = append(out, "Intervals of columns that are computed from several aggregates are first-order approximations.")
+		}
+	}
 	return unique(out)
 }
 

@@ -109,7 +109,11 @@ func (a *Analysis) released(result release.Result) answer.Answer {
 		for i, v := range row.Values {
 			values[i] = jsonValue(v, plan.Type(a.Columns[i].Type))
 			o := a.outputs[i]
-			if v != nil && o.cell >= 0 {
+			switch {
+			case v == nil:
+			case o.mix != nil:
+				intervals[i] = o.propagated(source[row.From], spec.KeyCount, result.Rows[row.From].Cells, spec.Kind == mechanism.Threshold)
+			case o.cell >= 0:
 				c := result.Rows[row.From].Cells[o.cell]
 				intervals[i] = o.interval(source[row.From], spec.KeyCount, c.Low, c.High)
 			}

@@ -7,13 +7,15 @@ import (
 	"concordat.dev/protocol/answer"
 	"concordat.dev/sql/eval"
 	"concordat.dev/sql/plan"
+	"concordat.dev/worker/release"
 )
 
 // output is a column of the answer in terms of the released columns: keys first, then cells.
 type output struct {
 	expr plan.Expr // nil when it was computed by a window
 	kind answer.ColumnKind
-	cell int // the one cell that it is computed from by + - * / with constants; -1: none or several
+	cell int   // the one cell that it is computed from by a monotone function; -1: none or several
+	mix  []int // the cells that it is computed from by arithmetic, when they are several
 }
 
 // describe names and types the columns of the answer, and traces each back to the release.
@@ -28,7 +30,9 @@ func (a *Analysis) describe() {
 			}
 		}
 		if o.expr != nil {
-			o.cell = singleCell(o.expr, release.Spec.KeyCount)
+			if o.cell = singleCell(o.expr, release.Spec.KeyCount); o.cell < 0 {
+				o.mix = arithmeticCells(o.expr, release.Spec.KeyCount)
+			}
 		}
 		a.outputs = append(a.outputs, o)
 		a.Columns = append(a.Columns, answer.Column{Name: c.Name, Type: string(c.Type), Kind: o.kind})
@@ -80,7 +84,8 @@ func singleCell(e plan.Expr, keys int) int {
 			return singleCell(e.Arg, keys)
 		}
 	case *plan.Call:
-		if e.Op == "neg" {
+		switch e.Op {
+		case "neg", "round", "floor", "ceil":
 			return singleCell(e.Args[0], keys)
 		}
 		if len(e.Args) != 2 {
@@ -96,6 +101,67 @@ func singleCell(e plan.Expr, keys int) int {
 		}
 	}
 	return -1
+}
+
+// arithmeticCells are the cells that an expression reads, when it is made of + - * / round and casts alone; nil for all else.
+func arithmeticCells(e plan.Expr, keys int) []int {
+	var out []int
+	plain := true
+	plan.Walk(e, func(e plan.Expr) bool {
+		switch e := e.(type) {
+		case *plan.Col:
+			plain = plain && e.Index >= keys
+		case *plan.Call:
+			switch e.Op {
+			case "+", "-", "*", "/", "neg", "round":
+			default:
+				plain = false
+			}
+		case *plan.Const, *plan.Cast:
+		default:
+			plain = false
+		}
+		return plain
+	})
+	if !plain {
+		return nil
+	}
+	for _, i := range plan.Columns(e) {
+		out = append(out, i-keys)
+	}
+	return out
+}
+
+// propagated is the interval of a value computed from several cells, to first order: the half widths that each cell's interval gives it,
+// added as independent errors (root of the sum of squares; Joint Committee for Guides in Metrology, GUM 5.1.2), or one on top of
+// the other where one draw makes all cells of a row (threshold mode).
+func (o output) propagated(row []any, keys int, cells []release.Cell, together bool) *answer.Interval {
+	value, ok := eval.Float(eval.Value(o.expr, row))
+	if !ok || len(o.mix) == 0 {
+		return nil
+	}
+	total := 0.0
+	for _, i := range o.mix {
+		c := cells[i]
+		if c.Low == nil || c.High == nil {
+			return nil
+		}
+		var ends [2]float64
+		for end, x := range []float64{*c.Low, *c.High} {
+			probe := append([]any{}, row...)
+			probe[keys+i] = x
+			if ends[end], ok = eval.Float(eval.Value(o.expr, probe)); !ok {
+				return nil
+			}
+		}
+		half := math.Abs(ends[1]-ends[0]) / 2
+		if together {
+			total += half
+		} else {
+			total = math.Hypot(total, half)
+		}
+	}
+	return &answer.Interval{value - total, value + total}
 }
 
 // interval maps the interval of the cell that an output is computed from; nil when there is none.
