@@ -1,6 +1,6 @@
 package document
 
-// Policy is the analysis rule of one dataset, signed by its owner (shared/PRIVACY.md section 2).
+// Policy is the analysis rule of one dataset, signed by its owner (PRIVACY.md section 2).
 type Policy struct {
 	APIVersion  string            `yaml:"apiVersion" json:"apiVersion"`
 	Kind        string            `yaml:"kind" json:"kind"` // "Policy"

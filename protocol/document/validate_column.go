@@ -50,7 +50,7 @@ func checkColumn(c checker, p *Policy, path string, col Column) {
 	if !c.oneOf(path+".role", col.Role, columnRoles...) || !known {
 		return
 	}
-	if !(p.Unit.None && col.Role == "dimension") {
+	if !p.Unit.None || col.Role != "dimension" {
 		c.require(slices.Contains(typesOf[col.Role], col.Type), path+".type", fmt.Sprintf("a %s column cannot be of type %s", col.Role, col.Type), "use one of: "+strings.Join(typesOf[col.Role], ", "))
 	}
 	only := func(set bool, field, role string) {

@@ -41,7 +41,7 @@ type Roots struct {
 func (r Roots) RootDigest() canon.Digest { return canon.Sum(r.Root.Raw) }
 
 // MarbleRun speaks MarbleRun's client API (HTTPS and JSON, version 2).
-type MarbleRun struct {
+type MarbleRun struct { //nolint:revive // the name of the product that it speaks to, always in full
 	addr string
 	http *http.Client
 }

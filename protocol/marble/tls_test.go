@@ -87,7 +87,7 @@ func TestMarblesAcceptEachOtherByChainAndType(t *testing.T) {
 
 // trust is the configuration of someone who presents id and accepts anybody: what an attacker would run.
 func trust(id *marble.Identity) *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{id.Certificate}, InsecureSkipVerify: true, ClientAuth: tls.RequestClientCert} //nolint:gosec // G402: plays the attacker
+	return &tls.Config{Certificates: []tls.Certificate{id.Certificate}, InsecureSkipVerify: true, ClientAuth: tls.RequestClientCert}
 }
 
 func tls12(cfg *tls.Config) *tls.Config {
