@@ -118,6 +118,8 @@ Only aggregates leave, each with a receipt that anyone can verify offline.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 refused.
 In simulation mode (no SGX) nothing is protected from the host; every command that shows data says so.`,
+		Example: lines("concordat demo", "concordat up", "concordat sandbox --manifest room --data clinic.patients=patients.csv --sql 'SELECT …'",
+			"concordat query 'SELECT male, count(DISTINCT id) AS patients FROM clinic.patients GROUP BY male'"),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.ArbitraryArgs,

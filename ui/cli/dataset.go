@@ -20,9 +20,10 @@ const program = "concordat cli/1"
 
 func (a *app) datasetCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "dataset",
-		Short: "Hand data in, encrypted to the workers; see its versions; delete it",
-		Long:  "Each upload becomes a new version of the dataset; queries read the newest. The report of an ingest goes to the owner only.",
+		Use:     "dataset",
+		Short:   "Hand data in, encrypted to the workers; see its versions; delete it",
+		Long:    "Each upload becomes a new version of the dataset; queries read the newest. The report of an ingest goes to the owner only.",
+		Example: lines("concordat dataset upload clinic.patients patients.csv --key dana.key", "concordat dataset list"),
 	}
 	c.AddCommand(a.datasetUpload(),
 		a.listCommand(&cobra.Command{

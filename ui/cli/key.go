@@ -20,7 +20,11 @@ const (
 )
 
 func (a *app) keyCommand() *cobra.Command {
-	c := &cobra.Command{Use: "key", Short: "Ed25519 keys of organisations and people"}
+	c := &cobra.Command{
+		Use: "key", Short: "Ed25519 keys of organisations and people",
+		Long:    "Keys lie in HOME/keys, readable by their owner only. Organisations and people have keys of their own: a key is never both.",
+		Example: lines("concordat key new", "concordat key show"),
+	}
 	c.AddCommand(&cobra.Command{
 		Use:   "new [NAME]",
 		Short: "Make a key in HOME/keys, or in --key FILE",

@@ -17,9 +17,10 @@ import (
 
 func (a *app) logCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "log",
-		Short: "The transparency log of the ledger",
-		Long:  "An append-only Merkle tree of all that was agreed, uploaded, reserved and released; its leaves hide what they commit to.",
+		Use:     "log",
+		Short:   "The transparency log of the ledger",
+		Long:    "An append-only Merkle tree of all that was agreed, uploaded, reserved and released; its leaves hide what they commit to.",
+		Example: lines("concordat log checkpoint", "concordat log verify"),
 	}
 	var start uint64
 	var limit uint32

@@ -16,9 +16,10 @@ import (
 
 func (a *app) manifestCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "manifest",
-		Short: "The document that every organisation of a collaboration signs",
-		Long:  "A manifest directory holds manifest.yaml and the policies that it names. All participants sign the same bytes; then it is active.",
+		Use:     "manifest",
+		Short:   "The document that every organisation of a collaboration signs",
+		Long:    "A manifest directory holds manifest.yaml and the policies that it names. All participants sign the same bytes; then it is active.",
+		Example: lines("concordat manifest lint room", "concordat manifest propose room --pin --key clinic.key", "concordat manifest sign --key clinic.key --dir room"),
 	}
 	c.AddCommand(a.manifestLint(), a.manifestShow(), a.manifestDiff(), a.manifestPin(), a.manifestPropose(), a.manifestSign(), a.manifestStatus(),
 		a.manifestStatement(statement.Pause, "Stop queries until it is resumed; one key of a participant suffices"),

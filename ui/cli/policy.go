@@ -16,9 +16,10 @@ import (
 
 func (a *app) policyCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "policy",
-		Short: "The analysis rule of one dataset",
-		Long:  "A policy is named by its file inside a manifest directory (room/policies/clinic.patients.yaml), or by directory and dataset.",
+		Use:     "policy",
+		Short:   "The analysis rule of one dataset",
+		Long:    "A policy is named by its file inside a manifest directory (room/policies/clinic.patients.yaml), or by directory and dataset.",
+		Example: lines("concordat policy lint room clinic.patients", "concordat policy explain room/policies/clinic.patients.yaml"),
 	}
 	c.AddCommand(a.policyLint(), a.policyShow(), a.policyDiff(), a.policyExplain())
 	return c

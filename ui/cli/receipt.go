@@ -21,9 +21,10 @@ import (
 
 func (a *app) receiptCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "receipt",
-		Short: "The proof that travels with a release",
-		Long:  "A receipt is named by its file, or by its id where it is in HOME/receipts.",
+		Use:     "receipt",
+		Short:   "The proof that travels with a release",
+		Long:    "A receipt is named by its file, or by its id where it is in HOME/receipts.",
+		Example: lines("concordat receipt show 7f3a", "concordat receipt verify 7f3a.json --manifest room"),
 	}
 	c.AddCommand(a.receiptShow(), a.receiptVerify(), a.receiptFetch())
 	return c

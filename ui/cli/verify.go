@@ -17,7 +17,10 @@ import (
 )
 
 func (a *app) meshCommand() *cobra.Command {
-	c := &cobra.Command{Use: "mesh", Short: "What the mesh is, before anything is entrusted to it"}
+	c := &cobra.Command{
+		Use: "mesh", Short: "What the mesh is, before anything is entrusted to it",
+		Example: lines("concordat mesh verify room"),
+	}
 	c.AddCommand(&cobra.Command{
 		Use:   "verify [DIR]",
 		Short: "Check the mesh against the pins of a manifest, or of HOME/mesh.json",
