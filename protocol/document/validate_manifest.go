@@ -111,20 +111,20 @@ func checkPeople(c checker, m *Manifest, mode Mode) {
 
 // checkKeys refuses a key that stands in two places: a signature must tell who signed.
 func checkKeys(c checker, m *Manifest) {
-	owner := map[key.Public]string{}
+	owner := map[string]string{} // by the key itself, whichever of its forms a document uses
 	check := func(path, who string, keys []string) {
 		c.require(len(keys) <= maxKeys, path, fmt.Sprintf("%d keys", len(keys)), fmt.Sprintf("name at most %d", maxKeys))
 		for i, s := range keys {
 			at := fmt.Sprintf("%s[%d]", path, i)
 			k, err := key.ParsePublic(s)
 			if err != nil {
-				c.add(at, err.Error(), "copy the output of `concordat key show`")
+				c.add(at, err.Error(), "copy the output of `concordat key show`, or the first two words of an id_ed25519.pub")
 				continue
 			}
-			if other, taken := owner[k]; taken {
+			if other, taken := owner[string(k.Bytes())]; taken {
 				c.add(at, "this key already belongs to "+other, "make a key of its own with `concordat key new`")
 			}
-			owner[k] = who
+			owner[string(k.Bytes())] = who
 		}
 	}
 	for i, p := range m.Participants {

@@ -129,6 +129,7 @@ var manifestRules = []struct{ from, to, path, want string }{
 	{"ed25519:gTl3Dqh9F19Wo1Rmw0x+zMuNipG07jeiXfYPW4/Js5Q=", "ed25519:xxx", "participants[1].keys[0]", "malformed key"},
 	{"ed25519:gTl3Dqh9F19Wo1Rmw0x+zMuNipG07jeiXfYPW4/Js5Q=", "ed25519:iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w=", "participants[1].keys[0]", "already belongs to participant clinic"},
 	{"ed25519:7UkoxijRwsbq6QM4kFmVYSlZJzqcYY/NsFgGKyJH9FI=", "ed25519:iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w=", "people[0].keys[0]", "already belongs to participant clinic"},
+	{"ed25519:gTl3Dqh9F19Wo1Rmw0x+zMuNipG07jeiXfYPW4/Js5Q=", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c", "participants[1].keys[0]", "already belongs to participant clinic"}, // in the form of SSH
 	{"signers: [dana@clinic.example]", "signers: [eve]", "participants[0].signers[0]", "not a person of clinic"},
 	{"https://id.lab.example/x", "http://id.lab.example", "participants[1].oidc.issuer", "URL of an issuer"},
 	{"client_id: c", "client_id: ''", "participants[1].oidc.client_id", "missing"},

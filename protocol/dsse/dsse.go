@@ -38,7 +38,11 @@ type Envelope struct {
 	Signatures  []Signature `json:"signatures"`
 }
 
-// Signature is an Ed25519 signature over PAE; KeyID is the public key in text ("ed25519:…").
+// SSHNamespace is what `ssh-keygen -Y sign -n` has to be told for signatures over PAE.
+const SSHNamespace = "dsse@concordat.dev"
+
+// Signature is an Ed25519 signature over PAE; KeyID is the public key in text ("ed25519:…"). Under a key of SSH ("ssh-ed25519 …") it
+// may also be the blob that ssh-keygen makes over PAE in SSHNamespace.
 type Signature struct {
 	KeyID string `json:"keyid"`
 	Sig   []byte `json:"sig"`
@@ -72,7 +76,7 @@ func (e Envelope) Verify(payloadType string, allowed []key.Public) ([]key.Public
 		if i < 0 {
 			continue
 		}
-		if !allowed[i].Verify(signed, s.Sig) {
+		if !allowed[i].Verify(signed, s.Sig) && !(allowed[i].SSH() && allowed[i].VerifySSH(SSHNamespace, signed, s.Sig)) {
 			return nil, fmt.Errorf("dsse: %w: %s", ErrBadSignature, s.KeyID)
 		}
 		if !slices.Contains(signers, allowed[i]) {

@@ -111,3 +111,30 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestSSHSignatures(t *testing.T) {
+	priv, pub := keys(t, 2)
+	ssh := priv[0].AsSSH()
+	signed := func(k key.Private, namespace string) dsse.Envelope {
+		e := dsse.Sign(kind, []byte("payload"), priv[1])
+		e.Signatures = append(e.Signatures, dsse.Signature{KeyID: k.Public().String(), Sig: k.SignSSH(namespace, dsse.PAE(kind, []byte("payload")))})
+		return e
+	}
+	allowed := []key.Public{ssh.Public(), pub[1]}
+	signers, err := signed(ssh, dsse.SSHNamespace).Verify(kind, allowed)
+	if err != nil || len(signers) != 2 || signers[1] != ssh.Public() {
+		t.Fatal(signers, err)
+	}
+	if signers, err := dsse.Sign(kind, []byte("payload"), ssh).Verify(kind, allowed); err != nil || len(signers) != 1 {
+		t.Errorf("a plain signature by an SSH key: %v, %v", signers, err)
+	}
+	if _, err := signed(ssh, "file").Verify(kind, allowed); !errors.Is(err, dsse.ErrBadSignature) {
+		t.Errorf("in another namespace: %v", err)
+	}
+	if _, err := signed(priv[0], dsse.SSHNamespace).Verify(kind, pub); !errors.Is(err, dsse.ErrBadSignature) {
+		t.Errorf("by a key that is not written as one of SSH: %v", err)
+	}
+	if signers, err := signed(ssh, dsse.SSHNamespace).Verify(kind, pub); err != nil || len(signers) != 1 {
+		t.Errorf("under its other form the key is a stranger: %v, %v", signers, err)
+	}
+}

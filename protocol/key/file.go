@@ -19,7 +19,7 @@ const (
 // ErrExposed says that a key file can be read by others than its owner.
 var ErrExposed = errors.New("key file is readable by others")
 
-// Load reads a file that Save wrote. It refuses a file that group or others may read or write.
+// Load reads a file that Save wrote, or an OpenSSH private key of type ed25519 without passphrase. It refuses a file that group or others may read or write.
 func Load(path string) (Private, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -65,6 +65,9 @@ func (p Private) Save(path string) error {
 func parseFile(b []byte) (Private, error) {
 	if len(b) > maxFileSize {
 		return Private{}, fmt.Errorf("%w: file larger than %d bytes", ErrMalformed, maxFileSize)
+	}
+	if strings.HasPrefix(string(b), "-----BEGIN "+sshPrivateArmor) {
+		return parseSSHPrivate(b)
 	}
 	var found Private
 	for line := range strings.Lines(string(b)) {

@@ -22,16 +22,21 @@ const publicPrefix = "ed25519:"
 // ErrMalformed says that text is not a key.
 var ErrMalformed = errors.New("malformed key")
 
-// Public is an Ed25519 public key (RFC 8032). It is comparable; the zero value is no key.
+// Public is an Ed25519 public key (RFC 8032) in one of its two forms of text, "ed25519:…" or "ssh-ed25519 …". It is comparable; the
+// zero value is no key. The two forms of one key differ: a document names a key in one form, and signatures name it in the same.
 type Public struct {
 	raw [ed25519.PublicKeySize]byte
+	ssh bool
 }
 
-// ParsePublic reads "ed25519:" and the standard base64 (with padding) of 32 bytes.
+// ParsePublic reads "ed25519:" and the standard base64 (with padding) of 32 bytes, or the form of SSH: see ssh.go.
 func ParsePublic(s string) (Public, error) {
+	if wire, ok := strings.CutPrefix(s, sshPrefix); ok {
+		return parseSSH(s, wire)
+	}
 	rest, ok := strings.CutPrefix(s, publicPrefix)
 	if !ok {
-		return Public{}, fmt.Errorf("%w: %.80q: want %q and the base64 of 32 bytes", ErrMalformed, s, publicPrefix)
+		return Public{}, fmt.Errorf("%w: %.80q: want %q and the base64 of 32 bytes, or a key of SSH (ssh-ed25519 …)", ErrMalformed, s, publicPrefix)
 	}
 	b, err := base64.StdEncoding.Strict().DecodeString(rest)
 	if err != nil || base64.StdEncoding.EncodeToString(b) != rest {
@@ -57,6 +62,9 @@ func PublicFromBytes(b []byte) (Public, error) {
 
 // String is the form that ParsePublic reads.
 func (p Public) String() string {
+	if p.ssh {
+		return sshPrefix + base64.StdEncoding.EncodeToString(p.sshWire())
+	}
 	return publicPrefix + base64.StdEncoding.EncodeToString(p.raw[:])
 }
 
@@ -92,6 +100,7 @@ func (p *Public) UnmarshalText(text []byte) error {
 // Private signs. It is made by Generate, FromSeed or Load.
 type Private struct {
 	key ed25519.PrivateKey
+	ssh bool // the form of its public half
 }
 
 // Generate draws a fresh key.
@@ -113,7 +122,7 @@ func FromSeed(seed []byte) (Private, error) {
 
 // Public is the key that verifies.
 func (p Private) Public() Public {
-	return Public{raw: [ed25519.PublicKeySize]byte(p.key[ed25519.SeedSize:])}
+	return Public{raw: [ed25519.PublicKeySize]byte(p.key[ed25519.SeedSize:]), ssh: p.ssh}
 }
 
 // Sign makes a 64 byte Ed25519 signature of msg.
