@@ -237,7 +237,7 @@ func (d *decider) publicKeys(out *Release) {
 	for i, f := range d.keys {
 		b.KeepNull = append(b.KeepNull, f.nullable)
 		same := fixed(b.Keys[i], d.input)
-		values := f.values
+		values := known(f)
 		if values == nil {
 			s.PublicKeys = false
 			if !same {
@@ -264,6 +264,22 @@ func (d *decider) publicKeys(out *Release) {
 	if product > s.MaxGroups {
 		d.refuse(refusal.LimitExceeded, d.release.Span, nil, "max_groups", fmt.Sprintf("The declared keys make %d groups; the most is %d.", product, s.MaxGroups), "Group by fewer or coarser keys.")
 	}
+}
+
+// known are the values that a key can have, when policy and query tell: declared ones, labels, and the integers between the bounds of
+// what the query derives (a day of the week, a bin of a measure, a count that is cut off).
+func known(f fact) []any {
+	if f.values != nil || f.role != count || !f.finite() || f.high-f.low >= maxValues {
+		return f.values
+	}
+	var out []any
+	for x := int64(math.Ceil(f.low)); x <= int64(math.Floor(f.high)); x++ {
+		out = append(out, x)
+	}
+	if f.nullable {
+		out = append(out, nil)
+	}
+	return out
 }
 
 func withoutNull(values []any) []any {

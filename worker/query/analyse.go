@@ -32,6 +32,7 @@ type Analysis struct {
 	Question canon.Digest
 	Policies []canon.Digest // of the datasets that the plan reads, in the order of Decision.Datasets
 	outputs  []output
+	words    []string // the plan and its owners' verdicts, for explanations
 }
 
 // Refused says that the text may not run.
@@ -69,6 +70,7 @@ func (a *Analyser) Analyse(ctx context.Context, bundle *document.Bundle, text st
 		return out, nil
 	}
 	out.describe()
+	out.words = out.explain(bundle.Policies)
 	return out, out.digests(bundle)
 }
 
@@ -157,7 +159,7 @@ func (a *Analysis) Answer(id string) answer.Answer {
 	out.Columns, out.Mechanism = a.Columns, string(spec.Kind)
 	out.WithheldPossible = spec.Kind == mechanism.Threshold || spec.Selects() || spec.MinUnits > 0
 	out.Price = a.Price()
-	out.Notes = append(a.notes(), out.Notes...)
+	out.Notes = append(append(append([]string{}, a.words...), a.notes()...), out.Notes...)
 	for _, o := range a.outputs {
 		out.Expected = append(out.Expected, o.expected(spec))
 	}

@@ -88,7 +88,7 @@ func declared(spec *mechanism.Spec, groups []release.Group) []release.Group {
 // released computes the answer from released rows: HAVING, ORDER BY, LIMIT and all other arithmetic see only these.
 func (a *Analysis) released(result release.Result) answer.Answer {
 	out := a.Answer("")
-	out.Explained, out.Expected = false, nil
+	out.Explained, out.Expected, out.Notes = false, nil, append(a.notes(), a.Decision.Notes...)
 	out.WithheldPossible = result.WithheldPossible
 	spec := &a.Decision.Release.Spec
 	source := make([][]any, len(result.Rows))
