@@ -95,7 +95,7 @@ func (a *app) upload(ctx context.Context, dataset, file string, format present.F
 	p.clear()
 	if err != nil {
 		if ctx.Err() != nil {
-			return fmt.Errorf("interrupted: the same command goes on with the upload: %w", err)
+			a.say("the same command goes on with this upload where it ended")
 		}
 		return err
 	}
