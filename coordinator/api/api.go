@@ -38,7 +38,7 @@ type Replica interface {
 	Sync(ctx context.Context) error
 	ID() string
 	Leader() string
-	Nodes() []raft.Status
+	Nodes(ctx context.Context) []raft.Status
 }
 
 // Config is what the calls work with. Record, for tests and for what collects audit records, may be nil.
@@ -182,9 +182,15 @@ func (a *API) Open() error {
 	if k.endorsement, err = grant.EndorseKeys(public, a.Identity.Certificate); err != nil {
 		return err
 	}
-	k.authn = authn.NewVerifier(authn.Config{Audience: id, Now: a.Now, Known: a.State.Knows, MaxBody: maxRequest, Anonymous: true})
+	k.authn = authn.NewVerifier(authn.Config{Audience: id, Now: a.Now, Known: a.knows, MaxBody: maxRequest, Anonymous: true})
 	a.keys.Store(k)
 	return nil
+}
+
+// knows says whether a key is somebody's. This replica may not have heard yet of what another acknowledged; where no leader can say
+// what was, the gate, which asks again, says so to whoever it is.
+func (a *API) knows(k key.Public) bool {
+	return a.State.Knows(k) || a.Replica.Sync(context.Background()) != nil || a.State.Knows(k)
 }
 
 // faults maps errors to codes on their way out, and logs those that are ours.

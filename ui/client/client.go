@@ -13,6 +13,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -178,13 +179,15 @@ func (c *Client) Do(ctx context.Context, call func(context.Context, Services) er
 	}
 }
 
-// again says whether another coordinator, or the same one later, may serve a call that failed so.
+// again says whether another coordinator, or the same one later, may serve a call that failed so. What a coordinator said is one thing,
+// a connection that broke, or never was, another: connect calls that canceled or unavailable, as it comes.
 func again(err error) bool {
-	if connected := (*connect.Error)(nil); errors.As(err, &connected) {
+	connected := (*connect.Error)(nil)
+	if errors.As(err, &connected) && (connect.IsWireError(err) || connected.Code() == connect.CodeUnavailable) {
 		return connected.Code() == connect.CodeUnavailable
 	}
 	var network net.Error
-	return errors.As(err, &network) || errors.Is(err, errBusy)
+	return errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errBusy)
 }
 
 // errBusy is a plain HTTP answer that asks to come again.

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"errors"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +30,28 @@ func TestAnotherCoordinatorAnswers(t *testing.T) {
 	}
 	_, err := connected(t, c, dead).Status(t.Context())
 	if !errors.Is(err, client.ErrUnreachable) || !strings.Contains(err.Error(), dead) {
+		t.Fatal(err)
+	}
+}
+
+func TestAnotherCoordinatorAnswersWhereAConnectionBreaks(t *testing.T) {
+	c := clienttest.New(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.(*net.TCPConn).SetLinger(0) // closes by a reset
+			_ = conn.Close()
+		}
+	}()
+	if _, err := connected(t, c, l.Addr().String(), c.Address()).Status(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }

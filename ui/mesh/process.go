@@ -28,7 +28,7 @@ type Process struct {
 // Running says whether this very process still runs.
 func (p Process) Running() bool {
 	started, executable, ok := inspect(p.PID)
-	return ok && started == p.Started && strings.TrimSuffix(executable, " (deleted)") == p.Executable
+	return ok && started == p.Started && (executable == "" || strings.TrimSuffix(executable, " (deleted)") == p.Executable) // "": it is ending
 }
 
 // signal sends sig if the process still runs.

@@ -20,16 +20,19 @@ func attributes(attached bool) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setsid: true}
 }
 
-// inspect tells when a process started and from which file. A zombie is no process.
+// inspect tells when a process started and from which file. A zombie is no process, unless threads of it still hold its sockets.
 func inspect(pid int) (started uint64, executable string, ok bool) {
 	dir := "/proc/" + strconv.Itoa(pid)
 	raw, err := os.ReadFile(dir + "/stat")
 	if err != nil {
 		return 0, "", false
 	}
-	// The name in parentheses may hold anything; fields count from 3 after it. Field 3 is the state, field 22 starttime.
+	// The name in parentheses may hold anything; fields count from 3 after it. Field 3 is the state, 20 num_threads, 22 starttime.
 	fields := bytes.Fields(raw[bytes.LastIndexByte(raw, ')')+1:])
-	if len(fields) < 20 || fields[0][0] == 'Z' || fields[0][0] == 'X' {
+	if len(fields) < 20 || fields[0][0] == 'X' {
+		return 0, "", false
+	}
+	if threads, err := strconv.Atoi(string(fields[17])); err != nil || fields[0][0] == 'Z' && threads <= 1 {
 		return 0, "", false
 	}
 	started, err = strconv.ParseUint(string(fields[19]), 10, 64)
