@@ -16,14 +16,14 @@ type adminService struct{ *API }
 var _ concordatv1connect.AdminServiceHandler = adminService{}
 
 // Status implements AdminService. It needs no person: it tells of the mesh, and the ids of collaborations.
-func (s adminService) Status(context.Context, *connect.Request[concordatv1.StatusRequest]) (*connect.Response[concordatv1.StatusResponse], error) {
+func (s adminService) Status(ctx context.Context, _ *connect.Request[concordatv1.StatusRequest]) (*connect.Response[concordatv1.StatusResponse], error) {
 	basis := s.State.Basis()
 	out := &concordatv1.StatusResponse{
 		Mode: basis.Mesh.Mode, Ledger: basis.Ledger, Node: s.Replica.ID(), Leader: s.Replica.Leader(),
 		MarblerunManifest: basis.Mesh.MarbleRunManifest, RootCertificate: basis.Mesh.RootCertificate, Coordinator: basis.Mesh.Coordinator,
 		Collaborations: s.State.Collaborations(),
 	}
-	for _, n := range s.Replica.Nodes() {
+	for _, n := range s.Replica.Nodes(ctx) {
 		out.Nodes = append(out.Nodes, &concordatv1.Node{Id: n.ID, Address: n.Address, Voter: n.Voter, Reachable: n.Reachable})
 	}
 	for _, w := range s.Workers.Workers() {

@@ -51,7 +51,7 @@ func (n *Node) meet(ctx context.Context, v Voter) (key.Public, error) {
 			return key.Public{}, errors.Join(ctx.Err(), last)
 		case <-timer.C:
 		}
-		conn, peer, err := n.layer.connect(v.Address, v.Key, forHello, dialTimeout)
+		conn, peer, err := n.layer.connect(ctx, v.Address, v.Key, forHello, dialTimeout)
 		if err == nil {
 			_ = conn.Close()
 			if peer.HasState {

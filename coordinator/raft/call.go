@@ -70,7 +70,7 @@ func newCalls(l *layer) *calls { return &calls{layer: l, idle: map[string][]net.
 
 // do makes one call. A connection that failed is not used again.
 func (c *calls) do(ctx context.Context, leader string, kind byte, payload []byte) ([]byte, error) {
-	conn, err := c.take(leader)
+	conn, err := c.take(ctx, leader)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func roundTrip(conn net.Conn, end time.Time, kind byte, payload []byte) (byte, [
 	return readFrame(conn, maxCommand)
 }
 
-func (c *calls) take(leader string) (net.Conn, error) {
+func (c *calls) take(ctx context.Context, leader string) (net.Conn, error) {
 	c.mu.Lock()
 	if idle := c.idle[leader]; len(idle) > 0 {
 		conn := idle[len(idle)-1]
@@ -115,7 +115,7 @@ func (c *calls) take(leader string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, _, err := c.layer.connect(host, want, forCall, dialTimeout)
+	conn, _, err := c.layer.connect(ctx, host, want, forCall, dialTimeout)
 	return conn, err
 }
 

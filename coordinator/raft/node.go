@@ -8,6 +8,7 @@
 package raft
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -153,7 +154,7 @@ type Status struct {
 }
 
 // Nodes lists the cluster as this node knows it, and asks each of the others whether it is there.
-func (n *Node) Nodes() []Status {
+func (n *Node) Nodes(ctx context.Context) []Status {
 	_, leader := n.raft.LeaderWithID()
 	servers := n.servers()
 	out := make([]Status, len(servers))
@@ -161,18 +162,18 @@ func (n *Node) Nodes() []Status {
 	for i, s := range servers {
 		_, address := splitAddress(s.Address)
 		out[i] = Status{ID: string(s.ID), Address: address, Voter: s.Suffrage == hraft.Voter, Leader: s.ID == leader}
-		asked.Go(func() { out[i].Reachable = string(s.ID) == n.ID() || n.reaches(out[i]) })
+		asked.Go(func() { out[i].Reachable = string(s.ID) == n.ID() || n.reaches(ctx, out[i]) })
 	}
 	asked.Wait()
 	return out
 }
 
-func (n *Node) reaches(s Status) bool {
+func (n *Node) reaches(ctx context.Context, s Status) bool {
 	want, err := key.ParsePublic(s.ID)
 	if err != nil {
 		return false
 	}
-	conn, _, err := n.layer.connect(s.Address, want, forHello, probeTimeout)
+	conn, _, err := n.layer.connect(ctx, s.Address, want, forHello, probeTimeout)
 	if err != nil {
 		return false
 	}

@@ -171,7 +171,7 @@ func TestEveryNodeTakesCommandsAndReads(t *testing.T) {
 	}
 	down := (c.leader() + 1) % 3
 	c.stop(down)
-	for _, s := range c.nodes[c.leader()].Nodes() {
+	for _, s := range c.nodes[c.leader()].Nodes(c.ctx()) {
 		if want := s.Address != c.voters[down].Address; s.Reachable != want || !s.Voter {
 			t.Errorf("%+v: reachable should be %t", s, want)
 		}

@@ -89,7 +89,7 @@ func (l *layer) serve(known func(key.Public) bool, answer func(net.Conn)) {
 
 func (l *layer) take(raw net.Conn, known func(key.Public) bool, answer func(net.Conn)) {
 	conn := tls.Server(raw, l.server)
-	peer, err := l.greet(conn, "")
+	peer, err := l.greet(context.Background(), conn, "")
 	if err == nil && peer.Purpose != forHello && !known(peer.Key) {
 		err = fmt.Errorf("%w: %s is no voter of this cluster", errPeer, peer.Key)
 	}
@@ -127,8 +127,8 @@ func (l *layer) track(c net.Conn, add bool) {
 }
 
 // greet exchanges and checks hellos. The purpose is the dialler's to say; the listener passes none.
-func (l *layer) greet(conn *tls.Conn, purpose string) (hello, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
+func (l *layer) greet(ctx context.Context, conn *tls.Conn, purpose string) (hello, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	_ = conn.SetDeadline(time.Now().Add(dialTimeout))
 	if err := conn.HandshakeContext(ctx); err != nil {
@@ -178,13 +178,14 @@ func bind(conn *tls.Conn, role string, h hello) ([]byte, error) {
 }
 
 // connect dials a node. A key that is not zero must be the peer's.
-func (l *layer) connect(address string, want key.Public, purpose string, timeout time.Duration) (net.Conn, hello, error) {
-	raw, err := net.DialTimeout("tcp", address, timeout)
+func (l *layer) connect(ctx context.Context, address string, want key.Public, purpose string, timeout time.Duration) (net.Conn, hello, error) {
+	dialer := net.Dialer{Timeout: timeout}
+	raw, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, hello{}, err
 	}
 	conn := tls.Client(raw, l.client)
-	peer, err := l.greet(conn, purpose)
+	peer, err := l.greet(ctx, conn, purpose)
 	if err == nil && !want.IsZero() && peer.Key != want {
 		err = fmt.Errorf("%w: %s at %s, want %s", errPeer, peer.Key, address, want)
 	}
@@ -202,7 +203,7 @@ func (l *layer) Dial(address hraft.ServerAddress, timeout time.Duration) (net.Co
 	if err != nil {
 		return nil, fmt.Errorf("raft: dial %s: %w", address, err)
 	}
-	conn, _, err := l.connect(host, want, forRaft, timeout)
+	conn, _, err := l.connect(context.Background(), host, want, forRaft, timeout)
 	if err != nil {
 		return nil, fmt.Errorf("raft: dial %s: %w", host, err)
 	}

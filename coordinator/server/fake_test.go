@@ -3,7 +3,6 @@ package server_test
 import (
 	"cmp"
 	"context"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"net"
@@ -171,8 +170,7 @@ func (w *fakeWorker) checkGrant(r *concordatv1.ExecuteRequest, b *document.Bundl
 	if err != nil {
 		return grant.Grant{}, "", err
 	}
-	var root *x509.Certificate = w.identity.Root
-	g, _, err := signed.Verify(canon.Digest(b.Manifest.Mesh.RootCertificate), root, b.Manifest.Mesh.Ledger)
+	g, _, err := signed.Verify(canon.Digest(b.Manifest.Mesh.RootCertificate), w.identity.Root, b.Manifest.Mesh.Ledger)
 	if err != nil {
 		return grant.Grant{}, "", err
 	}

@@ -113,7 +113,7 @@ func (m *mesh) start(i int) {
 
 func (m *mesh) stop(i int) {
 	if m.nodes[i] != nil {
-		must(m.t, m.nodes[i].Close())
+		must(m.t, m.nodes[i].Close(context.Background()))
 		m.nodes[i] = nil
 	}
 }

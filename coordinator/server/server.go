@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -77,7 +78,7 @@ func Run(ctx context.Context, cfg Config, getenv func(string) string, log zerolo
 	case <-ctx.Done():
 	case err = <-s.failed:
 	}
-	return errors.Join(err, s.Close())
+	return errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 }
 
 // Start serves as an activated marble. The context bounds the start alone.
@@ -86,7 +87,7 @@ func Start(ctx context.Context, cfg Config, identity *marble.Identity, log zerol
 	var background context.Context
 	background, s.cancel = context.WithCancel(context.Background())
 	if err := s.start(ctx, background); err != nil {
-		return nil, errors.Join(fmt.Errorf("server: start %s: %w", cfg.Node, err), s.Close())
+		return nil, errors.Join(fmt.Errorf("server: start %s: %w", cfg.Node, err), s.Close(ctx))
 	}
 	return s, nil
 }
@@ -103,7 +104,7 @@ func (s *Server) start(ctx, background context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.node, err = raft.Open(raft.Config{
+	s.node, err = raft.Open(raft.Config{ //nolint:contextcheck // the replica outlives the start
 		Name: s.cfg.Node, Address: s.cfg.Listen.Raft, DataDir: s.cfg.DataDir, Voters: voters, Root: root, TLS: s.identity, Logger: s.log,
 	}, s.state)
 	if err != nil {
@@ -120,20 +121,21 @@ func (s *Server) start(ctx, background context.Context) error {
 	people.Handle("/", s.api.People())
 	public, marbles := s.identity.PublicTLS(), s.identity.ServerTLS(marble.Worker)
 	return errors.Join(
-		s.serve(s.cfg.Listen.API, &http.Server{Handler: people, TLSConfig: public}),
-		s.serve(s.cfg.Listen.Mesh, &http.Server{Handler: s.api.Marbles(), TLSConfig: marbles}),
+		s.serve(s.cfg.Listen.API, people, public),
+		s.serve(s.cfg.Listen.Mesh, s.api.Marbles(), marbles),
 	)
 }
 
 // serve listens at once and serves until Close.
-func (s *Server) serve(address string, h *http.Server) error {
+func (s *Server) serve(address string, handler http.Handler, config *tls.Config) error {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	h.ReadHeaderTimeout = headerTimeout
-	h.IdleTimeout = idleTimeout
-	h.ErrorLog = stdlog.New(s.log.With().Str("listener", address).Logger(), "", 0) // strangers' handshakes
+	h := &http.Server{
+		Handler: handler, TLSConfig: config, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		ErrorLog: stdlog.New(s.log.With().Str("listener", address).Logger(), "", 0), // strangers' handshakes
+	}
 	s.http = append(s.http, h)
 	s.done.Go(func() {
 		if err := h.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
@@ -180,7 +182,7 @@ func (s *Server) initialise(ctx context.Context) error {
 		Mode: s.cfg.Mode, MarbleRunManifest: s.cfg.Mesh.MarbleRunManifest,
 		RootCertificate: s.identity.RootDigest().String(), Coordinator: s.cfg.Mesh.Coordinator,
 	}
-	for _, n := range s.node.Nodes() {
+	for _, n := range s.node.Nodes(ctx) {
 		mesh.Voters = append(mesh.Voters, n.ID)
 	}
 	_, _, err := state.Submit(ctx, s.node, time.Now(), state.Init{
@@ -200,10 +202,10 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// Close ends calls that are under way after a while, then the replica.
-func (s *Server) Close() error {
+// Close ends calls that are under way after a while, or when the context ends, then the replica.
+func (s *Server) Close(ctx context.Context) error {
 	s.cancel()
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
 	defer cancel()
 	var errs []error
 	for _, h := range s.http {

@@ -36,7 +36,7 @@ type script struct {
 func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		s := &script{t: t, m: state.New(), now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC), forms: map[int]document.SignedForm{}}
-		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string { return s.run(d) })
+		datadriven.RunTest(t, path, func(_ *testing.T, d *datadriven.TestData) string { return s.run(d) })
 	})
 }
 
