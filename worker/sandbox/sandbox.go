@@ -134,14 +134,14 @@ func (s *Sandbox) Query(ctx context.Context, text string, rho float64, explain b
 		stored.QueryID = id
 		return stored
 	}
+	charges := s.charges(a)
+	if explain { // which needs no data: policies are tried before there is any
+		out.Price = s.remaining(out.Price, a, charges, true)
+		return out
+	}
 	datasets, missing := s.datasets(a)
 	if missing != "" {
 		return refused(id, answer.DatasetMissing, missing, "There is no data for "+missing+" yet.", "Give it with --data "+missing+"=FILE.")
-	}
-	charges := s.charges(a)
-	if explain {
-		out.Price = s.remaining(out.Price, a, charges, true)
-		return out
 	}
 	if err := s.ledger.Reserve(id, charges, s.now()); err != nil {
 		return s.exhausted(id, err)
