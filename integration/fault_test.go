@@ -1,0 +1,120 @@
+package integration_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"concordat.dev/integration/harness"
+	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
+	"concordat.dev/ui/client"
+)
+
+// failover is the longest that a question may take while a process is gone.
+const failover = 12 * time.Second
+
+// TestFaults kills processes of one mesh in the course of a collaboration's life.
+func TestFaults(t *testing.T) {
+	m := harness.Up(t)
+	r := m.Draft(studyRoom(), generous)
+	leaderDiesAfterProposal(t, m, r)
+	uploadStudy(t, r, "clinic.patients", "registry.events")
+	amongQueries(t, m, r)
+	allDie(t, m, r)
+}
+
+func leaderDiesAfterProposal(t *testing.T, m *harness.Mesh, r *harness.Room) {
+	leader := m.Leader()
+	if _, err := r.Propose(m.Founder, r.Documents); err != nil {
+		t.Fatal(err)
+	}
+	m.Kill(leader)
+	expectManifest(t, r, "proposed", "")
+	m.Return(leader)
+	leader = m.Leader()
+	if _, err := r.Sign("clinic", r.Documents); err != nil {
+		t.Fatal(err)
+	}
+	m.Kill(leader)
+	expectManifest(t, r, "proposed", "clinic")
+	m.Return(leader)
+	r.SignAll()
+}
+
+func expectManifest(t *testing.T, r *harness.Room, state, signed string) {
+	t.Helper()
+	got, err := client.Unary(t.Context(), r.As("clinic"), &concordatv1.GetManifestRequest{Collaboration: r.ID()}, client.Services.GetManifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.GetDigest() != r.Documents.Digest.String() || got.GetState() != state || strings.Join(got.GetSigned(), ",") != signed {
+		t.Fatalf("manifest %s is %s, signed by %v; want %s %s signed by %q", got.GetDigest(), got.GetState(), got.GetSigned(), r.Documents.Digest, state, signed)
+	}
+}
+
+func amongQueries(t *testing.T, m *harness.Mesh, r *harness.Room) {
+	s := begin(t.Context(), r, 200, 3)
+	s.until(40)
+	leader := m.Leader()
+	m.Kill(leader)
+	died := time.Now()
+	s.until(60)
+	m.Return(leader)
+	s.until(110)
+	m.Kill("worker-1")
+	s.until(140)
+	m.Return("worker-1")
+	all := s.wait()
+	for _, a := range all {
+		if a.err != nil {
+			t.Errorf("after %s: %s: %v", a.end.Sub(a.from), a.SQL, a.err)
+		}
+	}
+	longest, median := slowest(all)
+	first := time.Duration(0)
+	for _, a := range all { // in the order in which they ended
+		if a.from.After(died) && a.err == nil {
+			first = a.end.Sub(died)
+			break
+		}
+	}
+	t.Logf("median %s; longest wait of a query %s; first query begun after the leader's death answered %s after it", median, longest, first)
+	if longest > failover {
+		t.Errorf("a query took %s, at most %s are a failover", longest, failover)
+	}
+	audit(t, r, all)
+}
+
+func allDie(t *testing.T, m *harness.Mesh, r *harness.Room) {
+	const sql = "SELECT male, count(DISTINCT id) AS patients, avg(bmi) AS bmi FROM clinic.patients GROUP BY male"
+	before := r.Released(sql)
+	state := r.State()
+	checkpoint := r.Checkpoint(client.Checkpoint{})
+	for _, p := range m.State().Processes {
+		m.Kill(p.Name)
+	}
+	if err := m.Down(); err != nil { // nothing runs: gives the folder free
+		t.Fatal(err)
+	}
+	m.Again()
+	r.Checkpoint(checkpoint)
+	if now := r.State(); now != state {
+		t.Errorf("the state is not what it was:\n%+v\n%+v", state, now)
+	}
+	budgets := r.Budgets()
+	after := r.Released(sql)
+	if !reflect.DeepEqual(after.Rows, before.Rows) || !reflect.DeepEqual(after.Intervals, before.Intervals) {
+		t.Errorf("the same question had %v, now has %v", before.Rows, after.Rows)
+	}
+	if after.Answer.Receipt == nil || before.Answer.Receipt == nil || after.Answer.Receipt.ID != before.Answer.Receipt.ID {
+		t.Errorf("the same release had the receipt %+v, now has %+v", before.Answer.Receipt, after.Answer.Receipt)
+	}
+	if now := r.Budgets(); !reflect.DeepEqual(now, budgets) {
+		t.Errorf("the same question was charged again: %+v, %+v", budgets, now)
+	}
+	r.Verified(after.Receipt)
+	if fresh := r.Released("SELECT count(*) AS n FROM registry.events"); len(fresh.Receipt) == 0 {
+		t.Error("a new query has no receipt")
+	}
+}

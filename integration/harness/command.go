@@ -1,0 +1,46 @@
+package harness
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"concordat.dev/ui/client"
+	"connectrpc.com/connect"
+)
+
+// Ran is what one run of `concordat` gave.
+type Ran struct {
+	Out, Err string
+	Code     int
+}
+
+// Command runs the binary `concordat` of a folder with a home, as a script would: without a terminal and without its variables.
+func Command(tb testing.TB, bin, home string, args ...string) Ran {
+	tb.Helper()
+	cmd := exec.CommandContext(tb.Context(), filepath.Join(bin, "concordat"), append(args, "--home", home)...) //nolint:gosec // G204: our binary
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + os.TempDir()}
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		tb.Fatal(err)
+	}
+	return Ran{out.String(), said.String(), cmd.ProcessState.ExitCode()}
+}
+
+// fetched is one call that has to succeed.
+func fetched[Request, Response any](tb testing.TB, c *client.Client, request *Request,
+	method func(client.Services, context.Context, *connect.Request[Request]) (*connect.Response[Response], error),
+) *Response {
+	tb.Helper()
+	response, err := client.Unary(tb.Context(), c, request, method)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return response
+}
