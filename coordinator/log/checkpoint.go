@@ -5,8 +5,8 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"concordat.dev/protocol/checkpoint"
 	"concordat.dev/protocol/key"
-	"concordat.dev/protocol/receipt"
 )
 
 // Signer signs checkpoints of one ledger's log.
@@ -18,7 +18,7 @@ type Signer struct {
 
 // NewSigner takes the ledger id and its log key.
 func NewSigner(ledger string, k key.Private) (*Signer, error) {
-	v, err := receipt.LogVerifier(ledger, k.Public())
+	v, err := checkpoint.LogVerifier(ledger, k.Public())
 	if err != nil {
 		return nil, fmt.Errorf("log: %w", err)
 	}
@@ -35,7 +35,7 @@ func (s *Signer) Checkpoint(t *Tree, size int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	signed, err := note.Sign(&note.Note{Text: receipt.CheckpointText(s.ledger, size, root)}, s)
+	signed, err := note.Sign(&note.Note{Text: checkpoint.Text(s.ledger, size, root)}, s)
 	if err != nil {
 		return nil, fmt.Errorf("log: checkpoint of size %d: %w", size, err)
 	}

@@ -24,7 +24,7 @@ type Tree struct {
 	hashes []tlog.Hash
 }
 
-// Append adds a leaf (receipt.Leaf) and returns its index.
+// Append adds a leaf (checkpoint.Leaf) and returns its index.
 func (t *Tree) Append(leaf []byte) int64 {
 	more, err := tlog.StoredHashes(t.size, leaf, t.reader())
 	if err != nil {

@@ -9,13 +9,13 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"concordat.dev/coordinator/log"
-	"concordat.dev/protocol/receipt"
+	"concordat.dev/protocol/checkpoint"
 )
 
 func grown(n int) *log.Tree {
 	t := &log.Tree{}
 	for i := range n {
-		t.Append(receipt.Leaf(bytes.Repeat([]byte{byte(i)}, receipt.SaltSize), []byte("body")))
+		t.Append(checkpoint.Leaf(bytes.Repeat([]byte{byte(i)}, checkpoint.SaltSize), []byte("body")))
 	}
 	return t
 }
@@ -37,7 +37,7 @@ func TestProofsVerifyByTheLibrary(t *testing.T) {
 		for i := int64(0); i < size; i++ {
 			proof, err := tree.Inclusion(size, i)
 			must(t, err)
-			leaf := tlog.RecordHash(receipt.Leaf(bytes.Repeat([]byte{byte(i)}, receipt.SaltSize), []byte("body")))
+			leaf := tlog.RecordHash(checkpoint.Leaf(bytes.Repeat([]byte{byte(i)}, checkpoint.SaltSize), []byte("body")))
 			must(t, tlog.CheckRecord(hashes(proof), size, root, i, leaf))
 		}
 		for old := int64(1); old < size; old++ {
@@ -55,7 +55,7 @@ func TestGrowthKeepsOldRootsAndViews(t *testing.T) {
 	view := tree.View()
 	before, err := view.Root(5)
 	must(t, err)
-	tree.Append(receipt.Leaf(nil, []byte("more")))
+	tree.Append(checkpoint.Leaf(nil, []byte("more")))
 	for _, v := range []*log.Tree{view, tree} {
 		if after, err := v.Root(5); err != nil || after != before {
 			t.Errorf("the root of size 5 changed: %v", err)
@@ -72,8 +72,8 @@ func TestJSON(t *testing.T) {
 	must(t, err)
 	var again log.Tree
 	must(t, json.Unmarshal(b, &again))
-	tree.Append(receipt.Leaf(nil, []byte("x")))
-	again.Append(receipt.Leaf(nil, []byte("x")))
+	tree.Append(checkpoint.Leaf(nil, []byte("x")))
+	again.Append(checkpoint.Leaf(nil, []byte("x")))
 	one, err := tree.Root(12)
 	must(t, err)
 	two, err := again.Root(12)

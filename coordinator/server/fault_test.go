@@ -14,11 +14,11 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"concordat.dev/protocol/answer"
+	"concordat.dev/protocol/checkpoint"
 	"concordat.dev/protocol/document"
 	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
 	"concordat.dev/protocol/gen/concordat/v1/concordatv1connect"
 	"concordat.dev/protocol/marble"
-	"concordat.dev/protocol/receipt"
 )
 
 // leader is the index of the coordinator that leads.
@@ -226,7 +226,7 @@ func TestHistoryShowsEachOnlyWhatTheyMaySee(t *testing.T) {
 	var entries []struct{ Leaf, Salt, Body []byte }
 	must(t, json.Unmarshal(r.Msg.GetEntries(), &entries))
 	for i, e := range entries {
-		if len(e.Body) > 0 && string(receipt.Leaf(e.Salt, e.Body)) != string(e.Leaf) {
+		if len(e.Body) > 0 && string(checkpoint.Leaf(e.Salt, e.Body)) != string(e.Leaf) {
 			t.Errorf("entry %d does not open its leaf", i)
 		}
 	}

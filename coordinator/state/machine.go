@@ -21,8 +21,8 @@ import (
 	"concordat.dev/coordinator/log"
 	"concordat.dev/policies/approval"
 	"concordat.dev/policies/budget"
+	"concordat.dev/protocol/checkpoint"
 	"concordat.dev/protocol/fault"
-	"concordat.dev/protocol/receipt"
 )
 
 // Machine holds the state. It implements raft.Machine; all reading methods may be called at any time.
@@ -189,7 +189,7 @@ func (s *state) now() time.Time { return time.UnixMilli(s.Time).UTC() }
 func (c *change) leaf(kind, collaboration string, body []byte, object string) int64 {
 	salt := sha256.Sum256(binary.BigEndian.AppendUint64(append([]byte("leaf"), c.salt...), c.leaves))
 	c.leaves++
-	leaf := receipt.Leaf(salt[:], body)
+	leaf := checkpoint.Leaf(salt[:], body)
 	index := c.Tree.Append(leaf)
 	e := Entry{Index: index, Leaf: leaf, Kind: kind, Collaboration: collaboration, At: c.now(), Salt: salt[:], Object: object}
 	if object == "" {

@@ -47,6 +47,7 @@ func (p Problem) String() string {
 // Limits on the size of a collaboration.
 const (
 	maxParticipants = 100
+	maxWitnesses    = 16
 	maxPeople       = 10_000
 	maxKeys         = 16
 	maxDatasets     = 200

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -13,12 +12,10 @@ import (
 
 	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/key"
+	"concordat.dev/protocol/witness"
 )
 
 var roles = []string{"steward", "analyst", "auditor"}
-
-// witnessForm is a verifier key of golang.org/x/mod/sumdb/note or C2SP cosignatures: name, key hash, base64.
-var witnessForm = regexp.MustCompile(`^[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+=*$`)
 
 func (b *Bundle) checkManifest(c checker, mode Mode) {
 	m := b.Manifest
@@ -159,10 +156,18 @@ func checkWitnesses(c checker, w *Witnesses) {
 		return
 	}
 	c.require(w.Quorum >= 0 && w.Quorum <= len(w.Keys), "witnesses.quorum", fmt.Sprintf("%d of %d witnesses", w.Quorum, len(w.Keys)), "write 0 up to the number of keys")
-	for i, k := range w.Keys {
-		c.require(len(k) <= 512 && witnessForm.MatchString(k), fmt.Sprintf("witnesses.keys[%d]", i), "not a verifier key", "write NAME+HASH+KEY as the witness prints it")
+	c.require(len(w.Keys) <= maxWitnesses, "witnesses.keys", fmt.Sprintf("%d witnesses", len(w.Keys)), fmt.Sprintf("name at most %d", maxWitnesses))
+	seen := map[key.Public]bool{}
+	for i, text := range w.Keys {
+		path := fmt.Sprintf("witnesses.keys[%d]", i)
+		v, err := witness.Parse(text)
+		if err != nil {
+			c.add(path, err.Error(), "write NAME+HASH+KEY as `concordat witness key` prints it")
+			continue
+		}
+		c.require(!seen[v.Key()], path, "this key is named already: one witness counts once", "name each witness once")
+		seen[v.Key()] = true
 	}
-	c.unique("witnesses.keys", w.Keys)
 }
 
 func checkReceivers(c checker, m *Manifest) {

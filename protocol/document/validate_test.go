@@ -27,7 +27,7 @@ datasets:
   - {id: lab.tests, owner: lab, policy: policies/t.yaml}
   - {id: lab.codes, owner: lab, policy: policies/c.yaml}
 release: {time_grid: 500ms}
-witnesses: {keys: ["w.example+01234567+AQID"], quorum: 1}
+witnesses: {keys: ["clinic.example/witness+74703649+BOpKbGPinFIKvvVQexMuxfmVR3auvr57kkIe6mkURtIs"], quorum: 1}
 receivers: {default: "runner, lab"}
 mesh: {mode: sgx, marblerun_manifest: "sha256:0000000000000000000000000000000000000000000000000000000000000000", root_certificate: "sha256:1111111111111111111111111111111111111111111111111111111111111111", coordinator: "sha256:2222222222222222222222222222222222222222222222222222222222222222", ledger: "00112233445566778899aabbccddeeff", voters: [n1, n2]}
 `
@@ -148,7 +148,9 @@ var manifestRules = []struct{ from, to, path, want string }{
 	{"500ms", "2h", "release.time_grid", "0s to 1m"},
 	{"500ms", "-1s", "release.time_grid", "0s to 1m"},
 	{"quorum: 1", "quorum: 2", "witnesses.quorum", "2 of 1"},
-	{"w.example+01234567+AQID", "key", "witnesses.keys[0]", "verifier key"},
+	{"clinic.example/witness+74703649+BOpKbGPinFIKvvVQexMuxfmVR3auvr57kkIe6mkURtIs", "key", "witnesses.keys[0]", "verifier key"},
+	{"+74703649+", "+74703640+", "witnesses.keys[0]", "another hash"},
+	{"+BOpK", "+AepK", "witnesses.keys[0]", "cosignature/v1"},
 	{"runner, lab", "all", "receivers.default", "not a participant"},
 	{"mode: sgx", "mode: tee", "mesh.mode", "simulation, sgx"},
 	{"sha256:1111", "sha256:z111", "mesh.root_certificate", "not a digest"},

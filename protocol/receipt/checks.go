@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"concordat.dev/protocol/answer"
 	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/checkpoint"
 	"concordat.dev/protocol/document"
 	"concordat.dev/protocol/grant"
 	"concordat.dev/protocol/key"
@@ -200,11 +202,10 @@ func (v *verification) checkCheckpoint() (Status, string, error) {
 		witnesses = w.Keys
 	}
 	var err error
-	v.size, v.tree, v.cosigned, err = openCheckpoint(v.Checkpoint, v.bundle.Manifest.Mesh.Ledger, v.keys.Log, witnesses)
-	if err != nil {
+	if v.head, err = checkpoint.Open(v.Checkpoint, v.bundle.Manifest.Mesh.Ledger, v.keys.Log, witnesses); err != nil {
 		return Failed, "", err
 	}
-	return Proved, fmt.Sprintf("the ledger signed its log of %d entries", v.size), nil
+	return Proved, fmt.Sprintf("the ledger signed its log of %d entries", v.head.Size), nil
 }
 
 func (v *verification) checkInclusion() (Status, string, error) {
@@ -212,8 +213,11 @@ func (v *verification) checkInclusion() (Status, string, error) {
 	if err != nil {
 		return Failed, "", err
 	}
-	if err := checkInclusion(v.Receipt, body, v.size, v.tree); err != nil {
-		return Failed, "", fmt.Errorf("leaf %d: %w", v.Index, err)
+	if len(v.Salt) != checkpoint.SaltSize {
+		return Failed, "", fmt.Errorf("%w: salt of %d bytes, want %d", ErrInvalid, len(v.Salt), checkpoint.SaltSize)
+	}
+	if err := v.head.Includes(v.Index, checkpoint.Leaf(v.Salt, body), v.Proof); err != nil {
+		return Failed, "", err
 	}
 	return Proved, fmt.Sprintf("what the worker signed is entry %d of that log", v.Index), nil
 }
@@ -223,10 +227,12 @@ func (v *verification) checkWitnesses() (Status, string, error) {
 	if w == nil || w.Quorum == 0 {
 		return Claimed, "ledger not rollback-protected: the manifest demands no witness", nil
 	}
-	if v.cosigned < w.Quorum {
-		return Failed, "", fmt.Errorf("%d of %d cosignatures", v.cosigned, w.Quorum)
+	n := len(v.head.Cosigned)
+	if n < w.Quorum {
+		return Failed, "", fmt.Errorf("%d of %d cosignatures", n, w.Quorum)
 	}
-	return Proved, fmt.Sprintf("%d witnesses cosigned, %d are demanded", v.cosigned, w.Quorum), nil
+	at, _ := v.head.Time()
+	return Proved, fmt.Sprintf("%d witnesses cosigned, %d are demanded; their median time is %s", n, w.Quorum, at.Format(time.RFC3339)), nil
 }
 
 func (v *verification) checkAttestation() (Status, string, error) {

@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"slices"
 
-	"golang.org/x/mod/sumdb/tlog"
-
 	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/checkpoint"
 	"concordat.dev/protocol/document"
 	"concordat.dev/protocol/grant"
 )
@@ -44,17 +43,15 @@ const (
 // verification carries what earlier steps proved to later ones.
 type verification struct {
 	Receipt
-	options  Options
-	bundle   *document.Bundle
-	root     *x509.Certificate
-	pin      canon.Digest
-	release  Release
-	subject  canon.Digest
-	grant    grant.Grant
-	keys     grant.Keys
-	size     int64
-	tree     tlog.Hash
-	cosigned int
+	options Options
+	bundle  *document.Bundle
+	root    *x509.Certificate
+	pin     canon.Digest
+	release Release
+	subject canon.Digest
+	grant   grant.Grant
+	keys    grant.Keys
+	head    checkpoint.Checkpoint
 }
 
 // step is one link of the chain. It proves, or fails with an error, or reports what is only claimed.

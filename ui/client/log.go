@@ -11,11 +11,11 @@ import (
 	"strings"
 
 	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/checkpoint"
 	"concordat.dev/protocol/endorse"
 	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
 	"concordat.dev/protocol/grant"
 	"concordat.dev/protocol/key"
-	"concordat.dev/protocol/receipt"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -60,7 +60,7 @@ func (c *Client) LogKey(ctx context.Context) (ledger string, log key.Public, err
 // OpenCheckpoint checks that the ledger signed a checkpoint (C2SP tlog-checkpoint) and reads it. Other signatures are ignored.
 func OpenCheckpoint(text, ledger string, log key.Public) (Checkpoint, error) {
 	fail := func(err error) (Checkpoint, error) { return Checkpoint{}, fmt.Errorf("checkpoint: %w", err) }
-	verifier, err := receipt.LogVerifier(ledger, log)
+	verifier, err := checkpoint.LogVerifier(ledger, log)
 	if err != nil {
 		return fail(err)
 	}
@@ -79,7 +79,7 @@ func OpenCheckpoint(text, ledger string, log key.Public) (Checkpoint, error) {
 	if cp.Root, err = tlog.ParseHash(lines[2]); err != nil {
 		return fail(err)
 	}
-	if receipt.CheckpointText(ledger, cp.Size, cp.Root) != n.Text {
+	if checkpoint.Text(ledger, cp.Size, cp.Root) != n.Text {
 		return fail(errors.New("size or root in an unusual form, or of another ledger"))
 	}
 	return cp, nil

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"concordat.dev/protocol/checkpoint"
 	"concordat.dev/protocol/key"
-	"concordat.dev/protocol/receipt"
 	"concordat.dev/ui/client"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -53,11 +53,11 @@ func (r *tree) checkpoint(t *testing.T, k key.Private) client.Checkpoint {
 	if err != nil {
 		t.Fatal(err)
 	}
-	verifier, err := receipt.LogVerifier(ledger, k.Public())
+	verifier, err := checkpoint.LogVerifier(ledger, k.Public())
 	if err != nil {
 		t.Fatal(err)
 	}
-	signed, err := note.Sign(&note.Note{Text: receipt.CheckpointText(ledger, r.size, root)}, signer{verifier, k})
+	signed, err := note.Sign(&note.Note{Text: checkpoint.Text(ledger, r.size, root)}, signer{verifier, k})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"concordat.dev/protocol/answer"
 	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/checkpoint"
 	"concordat.dev/protocol/document"
 	"concordat.dev/protocol/dsse"
 	"concordat.dev/protocol/endorse"
@@ -153,9 +154,9 @@ func (w *World) log(t testing.TB, r *receipt.Receipt) {
 	})
 	size := int64(w.Leaves) + 3
 	for i := range size {
-		leaf := receipt.Leaf(r.Salt, []byte{byte(i)})
+		leaf := checkpoint.Leaf(r.Salt, []byte{byte(i)})
 		if i == r.Index {
-			leaf = receipt.Leaf(r.Salt, body)
+			leaf = checkpoint.Leaf(r.Salt, body)
 		}
 		more, err := tlog.StoredHashes(i, leaf, reader)
 		must(t, err)
@@ -169,7 +170,7 @@ func (w *World) log(t testing.TB, r *receipt.Receipt) {
 	for _, h := range proof {
 		r.Proof = append(r.Proof, h[:])
 	}
-	signed, err := note.Sign(&note.Note{Text: receipt.CheckpointText(Ledger, size, root)}, append([]note.Signer{w.signer(t)}, w.Cosign...)...)
+	signed, err := note.Sign(&note.Note{Text: checkpoint.Text(Ledger, size, root)}, append([]note.Signer{w.signer(t)}, w.Cosign...)...)
 	must(t, err)
 	r.Checkpoint = string(signed)
 }
@@ -177,7 +178,7 @@ func (w *World) log(t testing.TB, r *receipt.Receipt) {
 // signer signs checkpoints by the log key.
 func (w *World) signer(t testing.TB) note.Signer {
 	t.Helper()
-	v, err := receipt.LogVerifier(Ledger, w.Log.Public())
+	v, err := checkpoint.LogVerifier(Ledger, w.Log.Public())
 	must(t, err)
 	return logSigner{Verifier: v, key: w.Log}
 }
