@@ -43,3 +43,19 @@ func TestCheckpointIsASignedNote(t *testing.T) {
 		t.Error("signed a size that the log does not have")
 	}
 }
+
+func TestTilesHoldTheHashesOfTheTree(t *testing.T) {
+	tree := grown(300)
+	full, err := tree.Tile(0, 0, 256)
+	must(t, err)
+	part, err := tree.Tile(0, 1, 44)
+	must(t, err)
+	first, err := tree.Inclusion(2, 0) // its one hash is the second leaf's
+	must(t, err)
+	if len(full) != 256*32 || len(part) != 44*32 || !bytes.Equal(full[32:64], first[0]) {
+		t.Errorf("tiles of %d and %d bytes", len(full), len(part))
+	}
+	if _, err := tree.Tile(0, 1, 45); err == nil {
+		t.Error("a tile beyond the log")
+	}
+}
