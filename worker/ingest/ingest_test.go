@@ -337,8 +337,12 @@ func TestLongFile(t *testing.T) {
 	o := options(t, p)
 	var zipped bytes.Buffer
 	z := gzip.NewWriter(&zipped)
-	io.WriteString(z, file.String())
-	z.Close()
+	if _, err := io.WriteString(z, file.String()); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
 	for _, source := range []ingest.Source{text(file.String()), raw(zipped.Bytes())} {
 		c, _, err := ingest.All(t.Context(), o, source)
 		if err != nil {

@@ -101,7 +101,7 @@ func (s *partStream) Read(b []byte) (int, error) {
 		}
 		n, err := s.text.Read(b)
 		if errors.Is(err, io.EOF) {
-			s.text, err = nil, nil
+			s.text = nil
 		} else if err != nil {
 			s.err = s.blame(err)
 		}

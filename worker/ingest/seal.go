@@ -20,9 +20,9 @@ func Seal(ctx context.Context, options Options, parts Parts, store *storage.Stor
 	}
 	report, err := File(ctx, options, parts.Open, w)
 	if err != nil {
-		return storage.Sealed{}, report, errors.Join(err, w.Abort())
+		return storage.Sealed{}, report, errors.Join(err, w.Abort()) //nolint:contextcheck // the writer has the context, and cleans up also when that ended
 	}
-	sealed, err := w.Seal()
+	sealed, err := w.Seal() //nolint:contextcheck // as above
 	if err != nil {
 		return storage.Sealed{}, report, err
 	}

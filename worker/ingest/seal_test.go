@@ -40,7 +40,7 @@ func newDesk(t *testing.T, file string, size int) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { store.Close() })
+	t.Cleanup(func() { _ = store.Close() })
 	wrapper, err := storage.NewWrapper(make([]byte, 32))
 	if err != nil {
 		t.Fatal(err)
@@ -262,7 +262,7 @@ func FuzzParts(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer store.Close()
+		defer func() { _ = store.Close() }()
 		if err := store.Put(t.Context(), "p", data); err != nil {
 			t.Fatal(err)
 		}
@@ -271,7 +271,7 @@ func FuzzParts(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer r.Close()
+		defer func() { _ = r.Close() }()
 		if _, err := io.Copy(io.Discard, r); !errors.Is(err, ingest.ErrPart) && !bytes.Equal(data, body.Bytes()) {
 			t.Errorf("foreign bytes give %v", err)
 		}

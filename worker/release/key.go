@@ -98,15 +98,13 @@ func compareKeys(a, b []any) int {
 }
 
 func compareKey(a, b any) int {
-	if a == nil || b == nil {
-		switch {
-		case a == b:
-			return 0
-		case a == nil:
-			return 1
-		default:
-			return -1
-		}
+	switch {
+	case a == nil && b == nil:
+		return 0
+	case a == nil:
+		return 1
+	case b == nil:
+		return -1
 	}
 	switch v := a.(type) {
 	case string:

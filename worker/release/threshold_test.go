@@ -325,7 +325,7 @@ func TestQuantileBinsHoldEnoughUnits(t *testing.T) {
 		units []unit
 		width float64
 	}{
-		"dense":            {persons("dense", 600, func(i int) int64 { return 40 }), 100.0 / 64},
+		"dense":            {persons("dense", 600, func(int) int64 { return 40 }), 100.0 / 64},
 		"spread over all":  {persons("spread", 64, func(i int) int64 { return int64(i * 100 / 64) }), 100.0 / 4},
 		"ten at each edge": {persons("edges", 40, func(i int) int64 { return int64(i % 2 * 99) }), 100.0 / 64},
 	} {

@@ -65,7 +65,7 @@ func room(t testing.TB) fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { store.Close() })
+	t.Cleanup(func() { _ = store.Close() })
 	wrapper, err := NewWrapper(bytes.Repeat([]byte{9}, 32))
 	if err != nil {
 		t.Fatal(err)

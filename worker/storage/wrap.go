@@ -72,7 +72,7 @@ func (w *Wrapper) Wrap(purpose Purpose, b Binding, secret []byte) ([]byte, error
 	if _, err := rand.Read(out[1:]); err != nil {
 		return nil, fmt.Errorf("wrap %s: %w", purpose, err)
 	}
-	return w.aead.Seal(out, out[1:], secret, data), nil
+	return w.aead.Seal(out, out[1:], secret, data), nil //nolint:gosec // the nonce is random, as drawn above
 }
 
 // Unwrap opens what Wrap made for the same purpose and binding, else it gives ErrWrap.
