@@ -316,13 +316,15 @@ func TestIngestRefuses(t *testing.T) {
 		change func(*concordatv1.IngestRequest)
 		says   string
 	}{
-		"signed by a stranger": {change: func(r *concordatv1.IngestRequest) { r.Statement = bytes.Replace(r.Statement, []byte(`"sig":"`), []byte(`"sig":"AAAA`), 1) }, says: ""},
-		"another upload":       {change: func(r *concordatv1.IngestRequest) { r.UploadId = "u2" }, says: "another upload"},
-		"another version":      {change: func(r *concordatv1.IngestRequest) { r.Version = 2 }, says: "another upload"},
-		"missing part":         {change: func(r *concordatv1.IngestRequest) { r.Parts[0] = "uploads/u1/9" }, says: "missing"},
-		"no parts":             {change: func(r *concordatv1.IngestRequest) { r.Parts = nil }, says: "0 are there"},
-		"wrap of another":      {change: func(r *concordatv1.IngestRequest) { r.IdentityWrap[5] ^= 1 }, says: "doesn't open"},
-		"missing column":       {csv: "id,male\np1,0\n", says: "age"},
+		"signed by a stranger": {change: func(r *concordatv1.IngestRequest) {
+			r.Statement = bytes.Replace(r.Statement, []byte(`"sig":"`), []byte(`"sig":"AAAA`), 1)
+		}, says: ""},
+		"another upload":  {change: func(r *concordatv1.IngestRequest) { r.UploadId = "u2" }, says: "another upload"},
+		"another version": {change: func(r *concordatv1.IngestRequest) { r.Version = 2 }, says: "another upload"},
+		"missing part":    {change: func(r *concordatv1.IngestRequest) { r.Parts[0] = "uploads/u1/9" }, says: "missing"},
+		"no parts":        {change: func(r *concordatv1.IngestRequest) { r.Parts = nil }, says: "0 are there"},
+		"wrap of another": {change: func(r *concordatv1.IngestRequest) { r.IdentityWrap[5] ^= 1 }, says: "doesn't open"},
+		"missing column":  {csv: "id,male\np1,0\n", says: "age"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			csv := c.csv
