@@ -16,6 +16,34 @@ type Row struct {
 // Source gives the rows of a leaf: a Scan or a Released.
 type Source func(plan.Relation) [][]any
 
+// Grained is a value in a row that expressions see at its grain, while windows partition and order by what was stored (PRIVACY.md R4).
+type Grained struct{ Seen, Stored any }
+
+func seen(v any) any {
+	if g, ok := v.(Grained); ok {
+		return g.Seen
+	}
+	return v
+}
+
+// stored is the value of a bare column as it was stored, of anything else as it is seen.
+func stored(e plan.Expr, row []any) any {
+	if c, ok := e.(*plan.Col); ok {
+		if g, ok := row[c.Index].(Grained); ok {
+			return g.Stored
+		}
+	}
+	return Value(e, row)
+}
+
+// carried is the value of an expression in the next row: a bare column takes both of its values along.
+func carried(e plan.Expr, row []any) any {
+	if c, ok := e.(*plan.Col); ok {
+		return row[c.Index]
+	}
+	return Value(e, row)
+}
+
 // Relation computes the rows of a plan.
 func Relation(r plan.Relation, source Source) []Row {
 	switch r := r.(type) {
@@ -32,7 +60,7 @@ func Relation(r plan.Relation, source Source) []Row {
 		for i, row := range out {
 			values := make([]any, len(r.Exprs))
 			for j, e := range r.Exprs {
-				values[j] = Value(e, row.Values)
+				values[j] = carried(e, row.Values)
 			}
 			out[i].Values = values
 		}
@@ -83,7 +111,7 @@ func before(keys []plan.OrderKey, a, b []any) bool {
 
 func compareBy(keys []plan.OrderKey, a, b []any) int {
 	for _, k := range keys {
-		x, y := Value(k.Expr, a), Value(k.Expr, b)
+		x, y := stored(k.Expr, a), stored(k.Expr, b)
 		if (x == nil) != (y == nil) {
 			if (x == nil) == k.NullsFirst {
 				return -1
@@ -130,11 +158,11 @@ func join(r *plan.Join, source Source) []Row {
 }
 
 // groupKey names the group of a row: NULLs are equal.
-func groupKey(exprs []plan.Expr, row []any) (string, []any) {
+func groupKey(exprs []plan.Expr, row []any, value func(plan.Expr, []any) any) (string, []any) {
 	values := make([]any, len(exprs))
 	text := ""
 	for i, e := range exprs {
-		values[i] = Value(e, row)
+		values[i] = value(e, row)
 		text += fmt.Sprintf("%T:%v\x00", values[i], values[i])
 	}
 	return text, values
@@ -148,7 +176,7 @@ func aggregate(r *plan.Aggregate, source Source) []Row {
 	groups := map[string]*group{}
 	var order []string
 	for _, row := range Relation(r.Input, source) {
-		name, keys := groupKey(r.Keys, row.Values)
+		name, keys := groupKey(r.Keys, row.Values, Value)
 		g := groups[name]
 		if g == nil {
 			g = &group{keys: keys}
@@ -206,35 +234,4 @@ func Aggregate(a plan.Agg, rows [][]any) any {
 		return best
 	}
 	return total(a, values)
-}
-
-func total(a plan.Agg, values []any) any {
-	var whole any = int64(0)
-	var real float64
-	isWhole := a.T.Whole() && a.Func == "sum"
-	for _, v := range values {
-		if isWhole {
-			n, ok := v.(int64)
-			if w, fine := whole.(int64); ok && fine {
-				whole = addWhole(w, n)
-			}
-			continue
-		}
-		f, _ := Float(v)
-		real += f
-	}
-	switch {
-	case isWhole:
-		return whole
-	case a.Func == "avg":
-		return finite(real / float64(len(values)))
-	}
-	return finite(real)
-}
-
-func addWhole(a, b int64) any {
-	if b == 0 {
-		return a
-	}
-	return whole("+", a, b)
 }

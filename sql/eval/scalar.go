@@ -8,7 +8,6 @@ package eval
 
 import (
 	"math"
-	"strconv"
 	"strings"
 	"time"
 
@@ -19,7 +18,7 @@ import (
 func Value(e plan.Expr, row []any) any {
 	switch e := e.(type) {
 	case *plan.Col:
-		return row[e.Index]
+		return seen(row[e.Index])
 	case *plan.Const:
 		return e.Value
 	case *plan.Cast:
@@ -177,12 +176,6 @@ func clamp(e *plan.Call, row []any) any {
 
 // Compare applies a comparison to two values that are not NULL; NULL when they can not be compared.
 func Compare(op string, a, b any) any {
-	if f, ok := a.(float64); ok && math.IsNaN(f) {
-		return nil
-	}
-	if f, ok := b.(float64); ok && math.IsNaN(f) {
-		return nil
-	}
 	c := Order(a, b)
 	switch op {
 	case "=":
@@ -235,6 +228,9 @@ func Order(a, b any) int {
 	if !xok || !yok {
 		return 0
 	}
+	if nx, ny := math.IsNaN(x), math.IsNaN(y); nx || ny { // NaN equals itself and is the largest number
+		return sign(!nx, !ny)
+	}
 	return sign(x < y, x > y)
 }
 
@@ -259,104 +255,6 @@ func Float(v any) (float64, bool) {
 	return 0, false
 }
 
-func cast(v any, t plan.Type) any {
-	switch x := v.(type) {
-	case nil:
-		return nil
-	case bool:
-		switch {
-		case t.Whole():
-			if x {
-				return int64(1)
-			}
-			return int64(0)
-		case t == plan.Varchar:
-			return strconv.FormatBool(x)
-		case t == plan.Double:
-			return cast(cast(x, plan.Bigint), t)
-		}
-	case int64:
-		switch t {
-		case plan.Double:
-			return float64(x)
-		case plan.Varchar:
-			return strconv.FormatInt(x, 10)
-		case plan.Boolean:
-			return x != 0
-		case plan.Integer:
-			if x != int64(int32(x)) {
-				return nil
-			}
-		}
-	case float64:
-		return castFloat(x, t)
-	case string:
-		return castText(x, t)
-	case time.Time:
-		switch t {
-		case plan.Date:
-			return x.Truncate(24 * time.Hour)
-		case plan.Varchar:
-			return nil // no plan prints times: they are keys by themselves
-		}
-	}
-	return v
-}
-
-func castFloat(x float64, t plan.Type) any {
-	switch {
-	case t.Whole():
-		r := math.RoundToEven(x)
-		limit := math.Exp2(63)
-		if t == plan.Integer {
-			limit = math.Exp2(31)
-		}
-		if math.IsNaN(r) || r >= limit || r < -limit {
-			return nil
-		}
-		return int64(r)
-	case t == plan.Boolean:
-		return x != 0
-	case t == plan.Varchar:
-		return strconv.FormatFloat(x, 'g', -1, 64)
-	}
-	return x
-}
-
-func castText(x string, t plan.Type) any {
-	s := strings.TrimSpace(x)
-	switch t {
-	case plan.Integer, plan.Bigint:
-		n, err := strconv.ParseInt(s, 10, 64)
-		if err != nil || t == plan.Integer && n != int64(int32(n)) {
-			return nil
-		}
-		return n
-	case plan.Double:
-		f, err := strconv.ParseFloat(s, 64)
-		if err != nil {
-			return nil
-		}
-		return f
-	case plan.Boolean:
-		switch strings.ToLower(s) {
-		case "true", "t", "1", "yes", "y":
-			return true
-		case "false", "f", "0", "no", "n":
-			return false
-		}
-		return nil
-	case plan.Date, plan.Timestamp:
-		for _, layout := range []string{"2006-01-02", "2006-01-02 15:04:05.999999", "2006-01-02T15:04:05.999999"} {
-			if at, err := time.Parse(layout, s); err == nil {
-				return cast(at.UTC(), t)
-			}
-		}
-		return nil
-	}
-	return x
-}
-
 func text(op string, args []any) any {
 	s, ok := args[0].(string)
 	if !ok {
@@ -376,7 +274,7 @@ func text(op string, args []any) any {
 	case "lower":
 		return strings.ToLower(s)
 	case "upper":
-		return strings.ToUpper(s)
+		return strings.ReplaceAll(strings.ToUpper(s), "ß", "ẞ") // as utf8proc has it
 	case "trim":
 		return strings.Trim(s, " ")
 	}
@@ -388,7 +286,7 @@ func arithmetic(e *plan.Call, args []any) any {
 		digits, _ := args[1].(int64)
 		x, _ := Float(args[0])
 		p := math.Pow(10, float64(digits))
-		return finite(math.Round(x*p) / p)
+		return math.Round(x*p) / p
 	}
 	if len(args) == 1 {
 		return unary(e.Op, args[0])
@@ -405,25 +303,18 @@ func arithmetic(e *plan.Call, args []any) any {
 	}
 	switch e.Op {
 	case "+":
-		return finite(x + y)
+		return x + y
 	case "-":
-		return finite(x - y)
+		return x - y
 	case "*":
-		return finite(x * y)
+		return x * y
 	case "/":
 		if y == 0 {
 			return nil
 		}
-		return finite(x / y)
+		return x / y
 	}
 	return nil
-}
-
-func finite(x float64) any {
-	if math.IsNaN(x) || math.IsInf(x, 0) {
-		return nil
-	}
-	return x
 }
 
 func unary(op string, v any) any {

@@ -22,6 +22,9 @@ func temporal(e *plan.Call, args []any) any {
 	if !ok {
 		return nil
 	}
+	if unit == "week" { // DuckDB counts seven days a week, whichever day it begins on
+		return (boundary("day", to) - boundary("day", at)) / 7
+	}
 	return boundary(unit, to) - boundary(unit, at)
 }
 
@@ -86,8 +89,6 @@ func boundary(unit string, t time.Time) int64 {
 		return int64(t.Year())*4 + int64(t.Month()-1)/3
 	case "month":
 		return int64(t.Year())*12 + int64(t.Month()-1)
-	case "week":
-		return floorDiv(days+3, 7) // 1970-01-01 was a Thursday
 	case "day":
 		return days
 	case "hour":

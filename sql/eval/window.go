@@ -16,7 +16,7 @@ func window(r *plan.Window, rows []Row) []Row {
 	for j, f := range r.Funcs {
 		parts := map[string][]int{}
 		for i, row := range rows {
-			name, _ := groupKey(f.Partition, row.Values)
+			name, _ := groupKey(f.Partition, row.Values, stored)
 			parts[name] = append(parts[name], i)
 		}
 		for _, members := range parts {
@@ -39,7 +39,8 @@ func windowValues(f plan.WindowFunc, rows []Row, members []int) map[int]any {
 			return c < 0
 		}
 		for k := range a {
-			if c := Order(a[k], b[k]); c != 0 {
+			col := &plan.Col{Index: k}
+			if c := Order(stored(col, a), stored(col, b)); c != 0 {
 				return c < 0
 			}
 		}

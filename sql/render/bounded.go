@@ -43,7 +43,7 @@ type bounded struct {
 }
 
 func newBounded(b *plan.Bounded, params Params) *bounded {
-	return &bounded{Bounded: b, printer: printer{tables: params.Tables}, salt: params.Salt, histogram: -1}
+	return &bounded{Bounded: Settle(b), printer: printer{tables: params.Tables}, salt: params.Salt, histogram: -1}
 }
 
 func (q *bounded) keys(prefix string) []string {
@@ -72,17 +72,6 @@ func (q *bounded) with() string {
 
 // rows are the rows of units with their keys and, for each sum, what the row adds to it.
 func (q *bounded) rows() string {
-	in := newNeeds()
-	in.cols[q.Unit] = true
-	in.of(q.Keys...)
-	for _, s := range q.Sums {
-		if s.Arg != nil {
-			in.of(s.Arg)
-		}
-		if s.Filter != nil {
-			in.of(s.Filter)
-		}
-	}
 	a := q.name()
 	col := qualified(a)
 	items := []string{fmt.Sprintf("%s AS u", col(q.Unit))}
@@ -98,7 +87,7 @@ func (q *bounded) rows() string {
 			items = append(items, fmt.Sprintf("%s AS v%d", v, i))
 		}
 	}
-	query := fmt.Sprintf("SELECT %s FROM (%s) %s", strings.Join(items, ", "), q.relation(q.Input, in), a)
+	query := fmt.Sprintf("SELECT %s FROM (%s) %s", strings.Join(items, ", "), q.relation(q.Input, wanted(q.Bounded)), a)
 	if len(keep) > 0 {
 		query = fmt.Sprintf("SELECT * FROM (%s) WHERE %s", query, strings.Join(keep, " AND "))
 	}

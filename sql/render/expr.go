@@ -121,9 +121,12 @@ func call(e *plan.Call, col column) string {
 		return wholeTry(e, "(-"+wide(e.Args[0], args[0])+")")
 	case "abs":
 		return wholeTry(e, "abs("+wide(e.Args[0], args[0])+")")
-	case "floor", "ceil", "round", "lower", "upper", "trim", "left", "coalesce":
+	case "floor", "ceil", "round", "lower", "upper", "trim", "left":
 		return e.Op + "(" + strings.Join(args, ", ") + ")"
-	case "least", "greatest":
+	case "coalesce", "least", "greatest":
+		for i, a := range e.Args {
+			args[i] = typed(a, e.T, col)
+		}
 		return e.Op + "(" + strings.Join(args, ", ") + ")"
 	case "clamp":
 		return fmt.Sprintf("CASE WHEN %[1]s IS NOT NULL THEN least(greatest(%[1]s, %[2]s), %[3]s) END", args[0], args[1], args[2])
@@ -137,9 +140,9 @@ func call(e *plan.Call, col column) string {
 	return "NULL"
 }
 
-// wide makes integers of 64 bits before they are computed with.
+// wide makes integers of 64 bits before they are computed with: what a plan calls a bigint may be a 32-bit integer in the engine.
 func wide(e plan.Expr, printed string) string {
-	if e.Type() == plan.Integer {
+	if c, ok := e.(*plan.Col); e.Type().Whole() && !(ok && c.T == plan.Bigint) {
 		return "CAST(" + printed + " AS BIGINT)"
 	}
 	return printed

@@ -2,9 +2,9 @@ package render
 
 import (
 	"fmt"
-	"sort"
 	"strings"
 
+	"concordat.dev/sql/eval"
 	"concordat.dev/sql/plan"
 )
 
@@ -18,31 +18,6 @@ type Table struct {
 
 // Tables tells where each dataset is, by id.
 type Tables map[string]Table
-
-// needs are the columns of a relation that its reader uses; raw ones are also wanted as stored.
-type needs struct {
-	cols map[int]bool
-	raw  map[int]bool
-}
-
-func newNeeds() needs { return needs{map[int]bool{}, map[int]bool{}} }
-
-func (n needs) of(list ...plan.Expr) {
-	for _, e := range list {
-		for _, i := range plan.Columns(e) {
-			n.cols[i] = true
-		}
-	}
-}
-
-func (n needs) sorted(m map[int]bool) []int {
-	var out []int
-	for i := range m {
-		out = append(out, i)
-	}
-	sort.Ints(out)
-	return out
-}
 
 // printer prints relations as nested subqueries; column i of a relation is called c<i>, as stored r<i>.
 type printer struct {
@@ -62,10 +37,10 @@ func qualified(alias string) column {
 // pass lists the needed columns of an input under their own names.
 func pass(alias string, n needs) []string {
 	var out []string
-	for _, i := range n.sorted(n.cols) {
+	for _, i := range sorted(n.cols) {
 		out = append(out, fmt.Sprintf("%s.c%d", alias, i))
 	}
-	for _, i := range n.sorted(n.raw) {
+	for _, i := range sorted(n.raw) {
 		out = append(out, fmt.Sprintf("%s.r%d", alias, i))
 	}
 	return out
@@ -98,10 +73,10 @@ func (p *printer) relation(r plan.Relation, n needs) string {
 		return p.join(r, n)
 	case *plan.Union:
 		var parts []string
-		for _, part := range r.Parts {
-			parts = append(parts, p.relation(part, needs{n.cols, map[int]bool{}}))
+		for i, part := range r.Parts {
+			parts = append(parts, p.relation(part, below(r, n)[i]))
 		}
-		return p.withoutRaw(strings.Join(parts, " UNION ALL "), n)
+		return strings.Join(parts, " UNION ALL ")
 	case *plan.Aggregate:
 		return p.withoutRaw(p.aggregate(r, n), n)
 	case *plan.Window:
@@ -117,7 +92,7 @@ func (p *printer) withoutRaw(query string, n needs) string {
 	}
 	a := p.name()
 	items := pass(a, needs{n.cols, nil})
-	for _, i := range n.sorted(n.raw) {
+	for _, i := range sorted(n.raw) {
 		items = append(items, fmt.Sprintf("%s.c%d AS r%d", a, i, i))
 	}
 	return fmt.Sprintf("SELECT %s FROM (%s) %s", selectList(items), query, a)
@@ -126,10 +101,10 @@ func (p *printer) withoutRaw(query string, n needs) string {
 func (p *printer) scan(r *plan.Scan, n needs) string {
 	table := p.tables[r.Dataset]
 	var items []string
-	for _, i := range n.sorted(n.cols) {
+	for _, i := range sorted(n.cols) {
 		items = append(items, fmt.Sprintf("%s AS c%d", table.Columns[r.Columns[i].Name], i))
 	}
-	for _, i := range n.sorted(n.raw) {
+	for _, i := range sorted(n.raw) {
 		name := r.Columns[i].Name
 		stored, ok := table.Raw[name]
 		if !ok {
@@ -141,137 +116,94 @@ func (p *printer) scan(r *plan.Scan, n needs) string {
 }
 
 func (p *printer) filter(r *plan.Filter, n needs) string {
-	in := newNeeds()
-	copyNeeds(in, n)
-	in.of(r.Conds...)
 	a := p.name()
-	return fmt.Sprintf("SELECT %s FROM (%s) %s WHERE %s", selectList(pass(a, n)), p.relation(r.Input, in), a, conditions(r.Conds, qualified(a)))
-}
-
-func copyNeeds(to, from needs) {
-	for i := range from.cols {
-		to.cols[i] = true
-	}
-	for i := range from.raw {
-		to.raw[i] = true
-	}
+	return fmt.Sprintf("SELECT %s FROM (%s) %s WHERE %s", selectList(pass(a, n)), p.relation(r.Input, below(r, n)[0]), a, conditions(r.Conds, qualified(a)))
 }
 
 func (p *printer) project(r *plan.Project, n needs) string {
-	in := newNeeds()
 	a := p.name()
 	var items []string
-	for _, i := range n.sorted(n.cols) {
-		in.of(r.Exprs[i])
-	}
-	for _, i := range n.sorted(n.raw) {
-		if c, ok := r.Exprs[i].(*plan.Col); ok {
-			in.raw[c.Index] = true
-		} else {
-			in.of(r.Exprs[i])
-		}
-	}
-	input := p.relation(r.Input, in)
-	for _, i := range n.sorted(n.cols) {
+	for _, i := range sorted(n.cols) {
 		items = append(items, fmt.Sprintf("%s AS c%d", expr(r.Exprs[i], qualified(a)), i))
 	}
-	for _, i := range n.sorted(n.raw) {
-		if c, ok := r.Exprs[i].(*plan.Col); ok {
-			items = append(items, fmt.Sprintf("%s.r%d AS r%d", a, c.Index, i))
-		} else {
-			items = append(items, fmt.Sprintf("%s AS r%d", expr(r.Exprs[i], qualified(a)), i))
-		}
+	for _, i := range sorted(n.raw) {
+		items = append(items, fmt.Sprintf("%s AS r%d", stored(r.Exprs[i], a), i))
 	}
-	return fmt.Sprintf("SELECT %s FROM (%s) %s", selectList(items), input, a)
+	return fmt.Sprintf("SELECT %s FROM (%s) %s", selectList(items), p.relation(r.Input, below(r, n)[0]), a)
 }
 
 func (p *printer) join(r *plan.Join, n needs) string {
 	width := len(r.Left.Schema())
-	left, right := newNeeds(), newNeeds()
-	all := newNeeds()
-	copyNeeds(all, n)
-	all.of(r.On...)
-	for i := range all.cols {
-		if i < width {
-			left.cols[i] = true
-		} else {
-			right.cols[i-width] = true
-		}
-	}
-	for i := range all.raw {
-		if i < width {
-			left.raw[i] = true
-		} else {
-			right.raw[i-width] = true
-		}
-	}
 	la, ra := p.name(), p.name()
-	ls, rs := p.relation(r.Left, left), p.relation(r.Right, right)
-	col := func(i int) string {
+	in := below(r, n)
+	ls, rs := p.relation(r.Left, in[0]), p.relation(r.Right, in[1])
+	at := func(i int, letter string) string {
 		if i < width {
-			return fmt.Sprintf("%s.c%d", la, i)
+			return fmt.Sprintf("%s.%s%d", la, letter, i)
 		}
-		return fmt.Sprintf("%s.c%d", ra, i-width)
+		return fmt.Sprintf("%s.%s%d", ra, letter, i-width)
 	}
 	var items []string
-	for _, i := range n.sorted(n.cols) {
-		items = append(items, fmt.Sprintf("%s AS c%d", col(i), i))
+	for _, i := range sorted(n.cols) {
+		items = append(items, fmt.Sprintf("%s AS c%d", at(i, "c"), i))
 	}
-	for _, i := range n.sorted(n.raw) {
-		items = append(items, fmt.Sprintf("%s AS r%d", strings.Replace(col(i), ".c", ".r", 1), i))
+	for _, i := range sorted(n.raw) {
+		items = append(items, fmt.Sprintf("%s AS r%d", at(i, "r"), i))
 	}
 	word := map[plan.JoinKind]string{plan.Inner: "JOIN", plan.Left: "LEFT JOIN", plan.Semi: "SEMI JOIN", plan.Anti: "ANTI JOIN"}[r.Kind]
-	return fmt.Sprintf("SELECT %s FROM (%s) %s %s (%s) %s ON %s", selectList(items), ls, la, word, rs, ra, conditions(r.On, col))
+	on := conditions(r.On, func(i int) string { return at(i, "c") })
+	return fmt.Sprintf("SELECT %s FROM (%s) %s %s (%s) %s ON %s", selectList(items), ls, la, word, rs, ra, on)
 }
 
 func (p *printer) aggregate(r *plan.Aggregate, n needs) string {
-	in := newNeeds()
-	in.of(r.Keys...)
 	a := p.name()
+	col := qualified(a)
 	var items, keys []string
-	for _, agg := range r.Aggs {
-		if agg.Arg != nil {
-			in.of(agg.Arg)
-		}
-		if agg.Filter != nil {
-			in.of(agg.Filter)
-		}
-	}
-	input := p.relation(r.Input, in)
+	input := p.relation(r.Input, below(r, n)[0])
 	for i, k := range r.Keys {
-		printed := expr(k, qualified(a))
+		printed := expr(k, col)
 		keys = append(keys, printed)
-		if n.cols[i] {
+		if n.cols[i] || n.raw[i] {
 			items = append(items, fmt.Sprintf("%s AS c%d", printed, i))
 		}
 	}
 	for j, agg := range r.Aggs {
-		if i := len(r.Keys) + j; n.cols[i] {
-			items = append(items, fmt.Sprintf("%s AS c%d", aggregate(agg, qualified(a)), i))
+		if i := len(r.Keys) + j; n.cols[i] || n.raw[i] {
+			items = append(items, fmt.Sprintf("%s AS c%d", aggregate(agg, col), i))
 		}
 	}
 	return fmt.Sprintf("SELECT %s FROM (%s) %s GROUP BY %s", selectList(items), input, a, strings.Join(keys, ", "))
 }
 
 func aggregate(a plan.Agg, col column) string {
-	arg := "*"
-	if a.Arg != nil {
-		arg = expr(a.Arg, col)
-	}
-	var out string
-	switch a.Func {
-	case "count_distinct":
-		out = "count(DISTINCT " + arg + ")"
-	case "sum":
-		out = "sum(" + arg + ")"
-	default:
-		out = a.Func + "(" + arg + ")"
-	}
+	tail := ""
 	if a.Filter != nil {
-		out += " FILTER (WHERE " + expr(a.Filter, col) + ")"
+		tail = " FILTER (WHERE " + expr(a.Filter, col) + ")"
 	}
-	if a.Func == "sum" && a.T.Whole() {
-		out = "TRY_CAST(" + out + " AS BIGINT)"
+	return summary(a.Func, a.Arg, tail, col)
+}
+
+// summary prints an aggregate of the rows of one unit; tail is what follows each call: FILTER, OVER. Doubles are added up on a grid
+// (eval.Grid): their sum must not depend on the order of rows.
+func summary(name string, arg plan.Expr, tail string, col column) string {
+	if arg == nil {
+		return name + "(*)" + tail
 	}
-	return out
+	printed := expr(arg, col)
+	switch {
+	case name == "count_distinct":
+		return "count(DISTINCT " + printed + ")" + tail
+	case name != "sum" && name != "avg":
+		return name + "(" + printed + ")" + tail
+	case arg.Type() == plan.Double:
+		steps := fmt.Sprintf("CASE WHEN abs(%[1]s) < %[2]s THEN CAST(round(%[1]s * %[3]s) AS HUGEINT) END", printed, number(eval.MaxSummand), number(eval.Grid))
+		total := fmt.Sprintf("CAST(sum(%s)%s AS DOUBLE) / %s", steps, tail, number(eval.Grid))
+		if name == "avg" {
+			total += fmt.Sprintf(" / count(%s)%s", steps, tail)
+		}
+		return "(" + total + ")"
+	case name == "avg":
+		return fmt.Sprintf("(CAST(sum(%[1]s)%[2]s AS DOUBLE) / count(%[1]s)%[2]s)", printed, tail)
+	}
+	return "TRY_CAST(sum(" + printed + ")" + tail + " AS BIGINT)"
 }

@@ -95,8 +95,10 @@ func plainValue(v any) any {
 		return int64(v)
 	case int32:
 		return int64(v)
-	case uint64:
-		return v
+	case float64:
+		if v == 0 {
+			return 0.0 // -0 and 0 are one group
+		}
 	case time.Time:
 		return v.UTC()
 	}

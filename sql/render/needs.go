@@ -1,0 +1,223 @@
+package render
+
+import (
+	"sort"
+
+	"concordat.dev/sql/plan"
+)
+
+// needs are the columns of a relation that its reader uses; raw ones are times also wanted as they were stored.
+type needs struct {
+	cols map[int]bool
+	raw  map[int]bool
+}
+
+func newNeeds() needs { return needs{map[int]bool{}, map[int]bool{}} }
+
+func (n needs) of(list ...plan.Expr) {
+	for _, e := range list {
+		for _, i := range plan.Columns(e) {
+			n.cols[i] = true
+		}
+	}
+}
+
+// stored asks for expressions as PARTITION BY and ORDER BY of an inner window read them (PRIVACY.md R4).
+func (n needs) stored(list ...plan.Expr) {
+	for _, e := range list {
+		if c, ok := e.(*plan.Col); ok && c.T.Temporal() {
+			n.raw[c.Index] = true
+		} else {
+			n.of(e)
+		}
+	}
+}
+
+func (n needs) copy() needs {
+	out := newNeeds()
+	for i := range n.cols {
+		out.cols[i] = true
+	}
+	for i := range n.raw {
+		out.raw[i] = true
+	}
+	return out
+}
+
+func sorted(m map[int]bool) []int {
+	out := make([]int, 0, len(m))
+	for i := range m {
+		out = append(out, i)
+	}
+	sort.Ints(out)
+	return out
+}
+
+// below tells what a relation needs of each of its inputs so that its reader has what it needs.
+func below(r plan.Relation, n needs) []needs {
+	switch r := r.(type) {
+	case *plan.Filter:
+		in := n.copy()
+		in.of(r.Conds...)
+		return []needs{in}
+	case *plan.Project:
+		in := newNeeds()
+		for i := range n.cols {
+			in.of(r.Exprs[i])
+		}
+		for i := range n.raw {
+			in.stored(r.Exprs[i])
+		}
+		return []needs{in}
+	case *plan.Join:
+		return belowJoin(r, n)
+	case *plan.Union:
+		out := make([]needs, len(r.Parts))
+		for i := range out {
+			out[i] = n
+		}
+		return out
+	case *plan.Aggregate:
+		in := newNeeds()
+		in.of(r.Keys...)
+		for _, a := range r.Aggs {
+			in.of(a.Arg, a.Filter)
+		}
+		return []needs{in}
+	case *plan.Window:
+		in := needs{upTo(n.cols, len(r.Input.Schema())), upTo(n.raw, len(r.Input.Schema()))}
+		for _, f := range r.Funcs {
+			in.of(f.Args...)
+			in.of(f.Filter)
+			in.stored(f.Partition...)
+			for _, k := range f.Order {
+				in.stored(k.Expr)
+			}
+		}
+		return []needs{in}
+	}
+	return nil
+}
+
+func belowJoin(r *plan.Join, n needs) []needs {
+	width := len(r.Left.Schema())
+	left, right := newNeeds(), newNeeds()
+	all := n.copy()
+	all.of(r.On...)
+	for i := range all.cols {
+		if i < width {
+			left.cols[i] = true
+		} else {
+			right.cols[i-width] = true
+		}
+	}
+	for i := range all.raw {
+		if i < width {
+			left.raw[i] = true
+		} else {
+			right.raw[i-width] = true
+		}
+	}
+	return []needs{left, right}
+}
+
+func upTo(m map[int]bool, width int) map[int]bool {
+	out := map[int]bool{}
+	for i := range m {
+		if i < width {
+			out[i] = true
+		}
+	}
+	return out
+}
+
+// wanted are the columns of Input that a bounded plan reads.
+func wanted(b *plan.Bounded) needs {
+	n := newNeeds()
+	n.cols[b.Unit] = true
+	n.of(b.Keys...)
+	for _, s := range b.Sums {
+		n.of(s.Arg, s.Filter)
+	}
+	return n
+}
+
+// Settle appends to the order of each window whose result depends on the order of rows that tie the columns that the plan reads, as
+// tie-breakers (PRIVACY.md R2). Rows that still tie do not differ in anything that is read, so that a result never depends on the order
+// of rows in memory. What is printed of a plan is printed of the settled plan.
+func Settle(b *plan.Bounded) *plan.Bounded {
+	out := *b
+	out.Input = settle(b.Input, wanted(b))
+	return &out
+}
+
+func settle(r plan.Relation, n needs) plan.Relation {
+	in := below(r, n)
+	switch r := r.(type) {
+	case *plan.Filter:
+		c := *r
+		c.Input = settle(r.Input, in[0])
+		return &c
+	case *plan.Project:
+		c := *r
+		c.Input = settle(r.Input, in[0])
+		return &c
+	case *plan.Join:
+		c := *r
+		c.Left, c.Right = settle(r.Left, in[0]), settle(r.Right, in[1])
+		return &c
+	case *plan.Union:
+		c := *r
+		c.Parts = nil
+		for i, p := range r.Parts {
+			c.Parts = append(c.Parts, settle(p, in[i]))
+		}
+		return &c
+	case *plan.Aggregate:
+		c := *r
+		c.Input = settle(r.Input, in[0])
+		return &c
+	case *plan.Window:
+		return settleWindow(r, in[0])
+	}
+	return r
+}
+
+// sensitive are the functions whose value depends on the order of rows that tie.
+var sensitive = map[string]bool{"row_number": true, "lag": true, "lead": true, "first_value": true}
+
+func settleWindow(r *plan.Window, in needs) plan.Relation {
+	schema := r.Input.Schema()
+	read := in.copy()
+	for i := range in.raw {
+		read.cols[i] = true
+	}
+	out := &plan.Window{Input: settle(r.Input, in)}
+	for _, f := range r.Funcs {
+		if sensitive[f.Func] || len(f.Order) > 0 && f.Frame != "" {
+			f.Order = append([]plan.OrderKey{}, f.Order...)
+			for _, i := range sorted(read.cols) {
+				if c := (&plan.Col{Index: i, Name: schema[i].Name, T: schema[i].Type}); !placed(f, c) {
+					f.Order = append(f.Order, plan.OrderKey{Expr: c})
+				}
+			}
+		}
+		out.Funcs = append(out.Funcs, f)
+	}
+	return out
+}
+
+// placed says that a column already decides: it is in the partition or the order by itself.
+func placed(f plan.WindowFunc, c *plan.Col) bool {
+	for _, e := range f.Partition {
+		if p, ok := e.(*plan.Col); ok && p.Index == c.Index {
+			return true
+		}
+	}
+	for _, k := range f.Order {
+		if p, ok := k.Expr.(*plan.Col); ok && p.Index == c.Index {
+			return true
+		}
+	}
+	return false
+}
