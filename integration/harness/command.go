@@ -3,6 +3,7 @@ package harness
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -43,4 +44,23 @@ func fetched[Request, Response any](tb testing.TB, c *client.Client, request *Re
 		tb.Fatal(err)
 	}
 	return response
+}
+
+// told is what a call says, word for word, or why it does not.
+func told[Request, Response any](tb testing.TB, c *client.Client, request *Request,
+	method func(client.Services, context.Context, *connect.Request[Request]) (*connect.Response[Response], error),
+) string {
+	tb.Helper()
+	response, err := client.Unary(tb.Context(), c, request, method)
+	if connect.IsWireError(err) {
+		return err.Error()
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	text, err := json.Marshal(response)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(text)
 }

@@ -2,7 +2,6 @@ package harness
 
 import (
 	"encoding/json"
-	"strings"
 	"testing"
 
 	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
@@ -117,19 +116,19 @@ type State struct {
 	Manifest, Datasets, Budgets, Queries, Log string
 }
 
-// State reads the state as the auditor and, for what auditors do not see, as the participants.
+// State reads the state as the auditor and, for what auditors do not see, as the participants. Where a call is refused, since no manifest
+// is in force, the refusal is the state.
 func (r *Room) State() State {
 	r.tb.Helper()
-	manifest := fetched(r.tb, r.As(Auditor), &concordatv1.GetManifestRequest{Collaboration: r.ID()}, client.Services.GetManifest)
+	c, id := r.As(Auditor), r.ID()
 	s := State{
-		Manifest: manifest.GetDigest() + " " + manifest.GetState() + " " + strings.Join(manifest.GetSigned(), ","),
-		Datasets: string(fetched(r.tb, r.As(Auditor), &concordatv1.ListDatasetsRequest{Collaboration: r.ID()}, client.Services.ListDatasets).GetDatasets()),
-		Budgets:  string(r.rawBudgets()),
-		Log:      r.Checkpoint(client.Checkpoint{}).Root.String(),
+		Manifest: told(r.tb, c, &concordatv1.GetManifestRequest{Collaboration: id}, client.Services.GetManifest),
+		Datasets: told(r.tb, c, &concordatv1.ListDatasetsRequest{Collaboration: id}, client.Services.ListDatasets),
+		Budgets:  told(r.tb, c, &concordatv1.BudgetRequest{Collaboration: id}, client.Services.Budget),
+		Log:      told(r.tb, r.Mesh.Client(r.Mesh.Founder), &concordatv1.CheckpointRequest{}, client.Services.Checkpoint),
 	}
 	for _, p := range r.Documents.Manifest.Participants {
-		raw := fetched(r.tb, r.As(p.ID), &concordatv1.HistoryRequest{Collaboration: r.ID(), Limit: 10_000}, client.Services.History)
-		s.Queries += string(raw.GetEntries())
+		s.Queries += told(r.tb, r.As(p.ID), &concordatv1.HistoryRequest{Collaboration: id, Limit: 10_000}, client.Services.History)
 	}
 	return s
 }
