@@ -16,8 +16,10 @@ const (
 	VarianceUnits    = 3  // times min_units: units behind a variance
 )
 
-// OffsetSigma2 and PhantomSigma2 are the variance parameters of threshold mode's discrete Gaussians.
-func OffsetSigma2() *big.Rat  { return big.NewRat(OffsetSD*OffsetSD, 1) }
+// OffsetSigma2 is the variance parameter of the discrete Gaussian behind the sticky offset of min_units.
+func OffsetSigma2() *big.Rat { return big.NewRat(OffsetSD*OffsetSD, 1) }
+
+// PhantomSigma2 is that of the number of phantom units.
 func PhantomSigma2() *big.Rat { return big.NewRat(PhantomSD*PhantomSD, 1) }
 
 // PhantomValue is the measure of a phantom unit's rows, given the bounds of the measure: their midpoint. Where the midpoint is so near to 0 that

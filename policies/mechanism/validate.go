@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // ErrSpec says that a Spec contradicts itself. It is a defect of whoever built it, never of data.
@@ -122,14 +123,4 @@ func (s *Spec) validateCell(c Cell) error {
 	return nil
 }
 
-func shaped(kinds []ColumnKind, want ...ColumnKind) bool {
-	if len(kinds) != len(want) {
-		return false
-	}
-	for i := range kinds {
-		if kinds[i] != want[i] {
-			return false
-		}
-	}
-	return true
-}
+func shaped(kinds []ColumnKind, want ...ColumnKind) bool { return slices.Equal(kinds, want) }
