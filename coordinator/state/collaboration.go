@@ -11,6 +11,7 @@ import (
 	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/document"
 	"concordat.dev/protocol/dsse"
+	"concordat.dev/protocol/event"
 	"concordat.dev/protocol/fault"
 	"concordat.dev/protocol/key"
 	"concordat.dev/protocol/statement"
@@ -36,6 +37,8 @@ type collaboration struct {
 	Nonces   map[string]bool     `json:"nonces"` // of statements that were used
 	Owners   map[string]string   `json:"owners"` // participant → the first key of its account
 	Datasets map[string]*dataset `json:"datasets"`
+	// Witnessed is the newest median time of cosignatures under a version in force that demands witnesses, Unix milliseconds.
+	Witnessed int64 `json:"witnessed,omitempty"`
 }
 
 type version struct {
@@ -49,6 +52,7 @@ type version struct {
 	Status    Status       `json:"status"`
 	At        time.Time    `json:"at"`
 	Rejection string       `json:"rejection,omitempty"` // who, and why
+	Cosigned  cosigned     `json:"cosigned,omitzero"`
 
 	bundle *document.Bundle // of Manifest and Policies
 }
@@ -88,6 +92,10 @@ func (c *change) init(b Init) (Initialised, error) {
 	if c.Ledger == "" {
 		c.Ledger, c.Founders, c.Mesh = b.Ledger, b.Founders, b.Mesh
 		c.Mesh.Ledger = b.Ledger
+		c.fact("found", "", struct {
+			Founders []string      `json:"founders"`
+			Mesh     approval.Mesh `json:"mesh"`
+		}{c.Founders, c.Mesh})
 	}
 	return Initialised{c.Ledger}, nil
 }
@@ -346,18 +354,11 @@ func (c *change) event(action, collaboration string, s Subject, by string) int64
 	}{s.Version, s.Digest, by})
 }
 
-// fact logs a canonical JSON object {type, action, ledger, collaboration, time, detail}.
+// fact logs an event.
 func (c *change) fact(action, collaboration string, detail any) int64 {
-	body, err := canon.Marshal(struct {
-		Type          string `json:"type"`
-		Action        string `json:"action"`
-		Ledger        string `json:"ledger"`
-		Collaboration string `json:"collaboration"`
-		Time          string `json:"time"`
-		Detail        any    `json:"detail"`
-	}{"concordat.dev/event/v1", action, c.Ledger, collaboration, c.now().Format(time.RFC3339Nano), detail})
+	body, err := event.Marshal(action, c.Ledger, collaboration, c.now(), detail)
 	if err != nil {
-		panic(fmt.Sprintf("state: event %s: %v", action, err))
+		panic(fmt.Sprintf("state: %v", err))
 	}
 	return c.leaf(action, collaboration, body, "")
 }

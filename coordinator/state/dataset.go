@@ -95,6 +95,9 @@ func (c *change) openUpload(b OpenUpload) (Upload, error) {
 			return *old, nil
 		}
 		if old.At.Before(c.now().Add(-forgetUploads)) {
+			if old.State == UploadOpen {
+				c.endUpload("forget_upload", old)
+			}
 			delete(c.Uploads, id)
 		}
 	}
@@ -143,6 +146,7 @@ func (c *change) closeUpload(b CloseUpload) (Upload, error) {
 	}
 	if b.Sealed == nil {
 		u.State, u.IdentityWrap, u.Report = UploadRejected, nil, b.Report
+		c.endUpload("reject_upload", u)
 		return *u, nil
 	}
 	collab, v, err := c.inForce(op, u.Collaboration, u.Manifest)
@@ -166,6 +170,16 @@ func (c *change) closeUpload(b CloseUpload) (Upload, error) {
 		By           string       `json:"by"`
 	}{u.Dataset, u.Version, sealed.Digest, canon.Sum(sealed.Registration), u.Person})
 	return *u, nil
+}
+
+// endUpload logs that the key of an upload was destroyed and nothing came of it. Where a version did, its own event says so.
+func (c *change) endUpload(action string, u *Upload) {
+	c.fact(action, u.Collaboration, struct {
+		Upload  string `json:"upload"`
+		Dataset string `json:"dataset"`
+		Version uint32 `json:"version"`
+		By      string `json:"by"`
+	}{u.ID, u.Dataset, u.Version, u.Person})
 }
 
 // Delete destroys the key of a version of a dataset, by a statement over the digest of the sealed file that its owner, or a steward
@@ -274,6 +288,9 @@ func (s *state) inForce(op, id string, digest canon.Digest) (*collaboration, *ve
 	if v.Digest != digest {
 		return nil, nil, fault.Newf(op, fault.Unavailable, "the manifest of %s: %w", id, ErrChanged)
 	}
+	if v.quorum() > 0 && v.Cosigned.Size == 0 {
+		return nil, nil, fault.Newf(op, fault.Unavailable, "no %d witnesses of %s have cosigned the log yet: try again in a moment", v.quorum(), id)
+	}
 	return collab, v, nil
 }
 
@@ -282,7 +299,7 @@ func (s *state) status(c *collaboration, v *version) Status {
 	switch {
 	case v.Status != Active:
 		return v.Status
-	case approval.Expired(v.bundle.Manifest, s.now()):
+	case approval.Expired(v.bundle.Manifest, s.clock(c, v)):
 		return Expired
 	case len(c.PausedBy) > 0:
 		return Paused

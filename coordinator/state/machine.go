@@ -27,8 +27,9 @@ import (
 
 // Machine holds the state. It implements raft.Machine; all reading methods may be called at any time.
 type Machine struct {
-	mu sync.RWMutex
-	s  state
+	mu      sync.RWMutex
+	s       state
+	changed chan struct{} // closed when a command is applied, and made anew
 }
 
 // snapshotVersion is the form of snapshots that this build writes and reads.
@@ -53,6 +54,7 @@ type state struct {
 	Entries        []Entry                   `json:"entries"`
 	Seen           map[string]seen           `json:"seen"`
 	SeenOrder      []string                  `json:"seen_order"`
+	Head           cosigned                  `json:"head,omitzero"` // the newest checkpoint that a quorum of any collaboration cosigned
 }
 
 // seen remembers the outcome of a recent command.
@@ -68,7 +70,7 @@ const (
 )
 
 // New is an empty machine: a cluster that was never initialised.
-func New() *Machine { return &Machine{s: empty()} }
+func New() *Machine { return &Machine{s: empty(), changed: make(chan struct{})} }
 
 func empty() state {
 	return state{
@@ -107,7 +109,20 @@ func (m *Machine) Apply(index uint64, raw []byte) []byte {
 	m.s.forget()
 	m.s.Seen[c.ID] = seen{Time: m.s.Time, Outcome: b}
 	m.s.SeenOrder = append(m.s.SeenOrder, c.ID)
+	m.notify()
 	return b
+}
+
+func (m *Machine) notify() {
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// Changed is closed when the state is another one than now.
+func (m *Machine) Changed() <-chan struct{} {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.changed
 }
 
 func (s *state) forget() {
@@ -157,6 +172,7 @@ var handlers = map[string]handler{
 	Reserve{}.kind():     handle((*change).reserve),
 	Record{}.kind():      handle((*change).record),
 	Fail{}.kind():        handle((*change).fail),
+	Cosign{}.kind():      handle((*change).cosign),
 }
 
 func handle[B any, R any](run func(*change, B) (R, error)) handler {
@@ -239,5 +255,6 @@ func (m *Machine) Restore(r io.Reader) (uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.s = s
+	m.notify()
 	return s.Index, nil
 }

@@ -10,7 +10,9 @@ import (
 	"concordat.dev/policies/budget"
 	"concordat.dev/policies/mechanism"
 	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/event"
 	"concordat.dev/protocol/fault"
+	"concordat.dev/protocol/grant"
 )
 
 // QueryStatus is how a query stands.
@@ -43,6 +45,7 @@ type Query struct {
 	Price         []Price      `json:"price"`   // what this query itself paid; nothing for a question that was paid before
 	PaidBy        string       `json:"paid_by"` // the query that paid for the question: this one, or an earlier one
 	Index         uint64       `json:"index"`   // raft index of the reservation
+	Leaf          int64        `json:"leaf"`    // log index of the reservation
 	Status        QueryStatus  `json:"status"`
 	Object        string       `json:"object,omitempty"`  // the sealed release in the object store
 	Digest        canon.Digest `json:"digest,omitempty"`  // of the sealed release
@@ -63,6 +66,26 @@ type Price struct {
 	Namespace string        `json:"namespace"`
 	Amount    budget.Amount `json:"amount"`
 	Before    mechanism.Rho `json:"before"` // what the account had spent for good, before this query
+}
+
+// Granted are the dataset versions as grants and the log write them.
+func (q *Query) Granted() []grant.Dataset {
+	out := []grant.Dataset{}
+	for _, d := range q.Datasets {
+		out = append(out, grant.Dataset{ID: d.Dataset, Version: d.Version, Sealed: canon.Digest(d.Digest)})
+	}
+	return out
+}
+
+// Paid is the price as grants and the log write it.
+func (q *Query) Paid() []grant.Price {
+	out := []grant.Price{}
+	for _, p := range q.Price {
+		out = append(out, grant.Price{
+			Owner: p.Owner, Namespace: p.Namespace, Rho: int64(p.Amount.Rho), SpentBefore: int64(p.Before), Queries: p.Amount.Queries,
+		})
+	}
+	return out
 }
 
 func (q *Query) reads(dataset string, version uint32) bool {
@@ -136,10 +159,10 @@ func (c *change) reserve(b Reserve) (Reserved, error) {
 	} else {
 		q.Price = free(q.Price)
 	}
-	q.At, q.Index, q.Status, q.Version = c.now(), c.index, QueryReserved, v.bundle.Manifest.Version
+	q.At, q.Index, q.Status, q.Version = c.clock(collab, v), c.index, QueryReserved, v.bundle.Manifest.Version
 	charges, err := c.charges(collab, v, q.Price)
 	if err == nil {
-		err = c.Budget.Reserve(q.ID, charges, c.now())
+		err = c.Budget.Reserve(q.ID, charges, q.At)
 	}
 	if err != nil {
 		if q.PaidBy == q.ID {
@@ -156,14 +179,10 @@ func (c *change) reserve(b Reserve) (Reserved, error) {
 	if q.Key != "" {
 		c.Requests[request] = q.ID
 	}
-	if len(charges) > 0 {
-		c.fact("reserve", q.Collaboration, struct {
-			Query    string       `json:"query"`
-			Plan     string       `json:"plan"`
-			Manifest canon.Digest `json:"manifest"`
-			Price    []Price      `json:"price"`
-		}{q.ID, q.Plan, q.Manifest, q.Price})
-	}
+	q.Leaf = c.fact(event.Reserve, q.Collaboration, event.Reservation{
+		Query: q.ID, Version: q.Version, Manifest: q.Manifest, Plan: canon.Digest(q.Plan), Question: canon.Digest(q.Question),
+		Datasets: q.Granted(), Price: q.Paid(),
+	})
 	return Reserved{Query: q, Answer: c.answer(&q)}, nil
 }
 

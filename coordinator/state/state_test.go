@@ -35,7 +35,7 @@ type script struct {
 
 func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		s := &script{t: t, m: state.New(), now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC), forms: map[int]document.SignedForm{}}
+		s := &script{t: t, m: state.New(), now: begun, forms: map[int]document.SignedForm{}}
 		datadriven.RunTest(t, path, func(_ *testing.T, d *datadriven.TestData) string { return s.run(d) })
 	})
 }
@@ -76,6 +76,10 @@ func (s *script) run(d *datadriven.TestData) string {
 		return s.manifestView(number(d, "version", 0))
 	case "balance":
 		return s.balance(text(d, "owner"))
+	case "cosign":
+		return s.cosign(d)
+	case "demand":
+		return s.demand(number(d, "version", 1))
 	case "log":
 		return s.log()
 	case "restore":
@@ -131,6 +135,8 @@ func summary(kind string, data []byte) string {
 	}
 	_ = json.Unmarshal(data, &v) //nolint:errcheck // results differ; what fits is shown
 	switch kind {
+	case "cosign":
+		return string(data)
 	case "reserve":
 		if v.Short != nil {
 			return "short: " + v.Short.Message
@@ -203,11 +209,11 @@ release: {mechanism: differential_privacy, min_units: 10}, budget: {rho: 1, delt
 {apiVersion: concordat.dev/v1, kind: Manifest, collaboration: room, version: %d, purpose: %s, expires: %s,
 participants: [{id: clinic, name: C, keys: [%s]}, {id: registry, name: R, keys: [%s]}],
 people: [{id: dana, participant: clinic, roles: [steward], keys: [%q]}],
-namespaces: {%s: {normalize: trim}},
+namespaces: {%s: {normalize: trim}}, %s
 datasets: [{id: clinic.patients, owner: clinic, policy: c.yaml}, {id: registry.events, owner: registry, policy: r.yaml}],
 mesh: {mode: simulation, marblerun_manifest: %q, root_certificate: %q, coordinator: %q, ledger: %q}}`,
 			version, or(text(d, "purpose"), "testing"), or(text(d, "expires"), "2030-12-31"), keys("clinic"), keys("registry"),
-			private("dana").Public(), namespace, pins.MarbleRunManifest, pins.RootCertificate, pins.Coordinator, pins.Ledger)},
+			private("dana").Public(), namespace, s.witnesses(d), pins.MarbleRunManifest, pins.RootCertificate, pins.Coordinator, pins.Ledger)},
 		"c.yaml": policy("clinic.patients", "clinic"), "r.yaml": policy("registry.events", "registry"),
 	})
 	must(s.t, err)

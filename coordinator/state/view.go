@@ -216,7 +216,7 @@ func (s *state) balance(c *collaboration, v *version, owner, namespace string) (
 		return Balance{}, false
 	}
 	a := s.Budget.Account(budget.Key{Owner: c.Owners[owner], Namespace: namespace})
-	b := Balance{Owner: owner, Namespace: namespace, Limits: limits, Spent: a.Spent, Left: a.Remaining(limits, s.now())}
+	b := Balance{Owner: owner, Namespace: namespace, Limits: limits, Spent: a.Spent, Left: a.Remaining(limits, s.clock(c, v))}
 	if e, ok := epsilon(a.Spent.Rho, limits); ok {
 		b.Epsilon = &e
 	}
