@@ -44,7 +44,7 @@ demo: build
 ## test: every module built alone, vetted and tested
 .PHONY: test
 test: build
-	@for m in $(MODULES); do \
+	@for m in $(MODULES) tools/attest; do \
 	  echo "test   $$m"; \
 	  (cd $$m && go build $(TAGS) ./... && go vet $(TAGS) ./... && go test $(TAGS) -timeout $(TIMEOUT) ./...); \
 	done
@@ -70,18 +70,23 @@ fuzz: compiler
 	    done; done); \
 	done
 
-## lint: golangci-lint and govulncheck over all modules, formatting, freshness of generated code
+## lint: formatting, freshness of generated code, golangci-lint and vulnerabilities, over all modules
 .PHONY: lint
-lint: compiler fresh $(TOOLS)/$(GOLANGCI_LINT)/golangci-lint $(TOOLS)/$(GOVULNCHECK)/govulncheck
+lint: compiler fresh $(TOOLS)/$(GOLANGCI_LINT)/golangci-lint
 	@unformatted=$$(git ls-files '*.go' | grep -v /gen/ | xargs -r gofmt -l); \
 	  [ -z "$$unformatted" ] || { echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; }
 	@for m in $(MODULES); do \
 	  echo "lint   $$m"; \
 	  (cd $$m && $(TOOLS)/$(GOLANGCI_LINT)/golangci-lint run --config $(CURDIR)/.golangci.yml --build-tags duckdb_arrow ./...); \
 	done
+	@$(MAKE) --no-print-directory vulnerabilities
+
+## vulnerabilities: govulncheck over all modules; asks vuln.go.dev, or the copy that GOVULNDB names
+.PHONY: vulnerabilities
+vulnerabilities: compiler $(TOOLS)/$(GOVULNCHECK)/govulncheck
 	@for m in $(MODULES); do \
 	  echo "vulnerabilities   $$m"; \
-	  (cd $$m && $(TOOLS)/$(GOVULNCHECK)/govulncheck $(TAGS) ./...); \
+	  (cd $$m && $(TOOLS)/$(GOVULNCHECK)/govulncheck $${GOVULNDB:+-db "$$GOVULNDB"} $(TAGS) ./...); \
 	done
 
 ## generate: the code of protocol/gen from protocol/proto
