@@ -151,4 +151,4 @@ clean:
 ## help: this list
 .PHONY: help
 help:
-	@sed -n 's/^## //p' Makefile | sed 's/^\([a-z]*\): /\1\t/' | expand -t 12
+	@sed -n 's/^## //p' Makefile | sed 's/^\([a-z]*\): /\1\t/' | expand -t 17
