@@ -54,19 +54,24 @@ func (d *decider) coalesce(e *plan.Call, args []fact) fact {
 			return fact{role: bad}
 		}
 		if i > 0 {
-			out = hull(out, a)
+			out = d.either(e.Args[i], out, a)
 		}
 	}
-	out.bare = false
-	out.nullable = args[len(args)-1].nullable
+	if out.role == constant { // of NULLs and constants: a label
+		out.nullable = false
+		return out
+	}
+	if out.nullable = args[len(args)-1].nullable; !out.nullable && out.values != nil {
+		out.values = withoutNull(out.values)
+	}
 	return out
 }
 
 func (d *decider) extreme(e *plan.Call, args []fact) fact {
 	if e.T.Temporal() {
 		out := args[0]
-		for _, a := range args[1:] {
-			out = hull(out, a)
+		for i, a := range args[1:] {
+			out = d.either(e.Args[i+1], out, a)
 		}
 		out.bare = false
 		return out
@@ -77,12 +82,14 @@ func (d *decider) extreme(e *plan.Call, args []fact) fact {
 		}
 	}
 	out := args[0]
-	for _, a := range args[1:] {
+	for i, a := range args[1:] {
 		low, high := math.Min(out.low, a.low), math.Min(out.high, a.high)
 		if e.Op == "greatest" {
 			low, high = math.Max(out.low, a.low), math.Max(out.high, a.high)
 		}
-		out = hull(out, a)
+		if out = d.either(e.Args[i+1], out, a); out.role == bad {
+			return out
+		}
 		out.low, out.high = low, high
 	}
 	out.bare, out.values = false, nil
@@ -123,9 +130,9 @@ func (d *decider) bin(e *plan.Call, in *relation) (fact, bool) {
 	return fact{role: count, from: c.from, low: math.Floor(c.low / m), high: math.Floor(c.high / m), scale: 1, grain: 1, nullable: c.nullable}, true
 }
 
-// strip takes off a cast between numbers.
+// strip takes off a cast that changes no value: of an integer to a double.
 func strip(e plan.Expr) plan.Expr {
-	if c, ok := e.(*plan.Cast); ok && c.T.Numeric() && c.Arg.Type().Numeric() {
+	if c, ok := e.(*plan.Cast); ok && c.T == plan.Double && c.Arg.Type().Whole() {
 		return c.Arg
 	}
 	return e

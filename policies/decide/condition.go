@@ -75,6 +75,8 @@ func (d *decider) isNull(c *plan.Call, in *relation) {
 	switch f.role {
 	case identifier:
 		d.identifierUse(c.Span, f)
+	case dimension:
+		d.prefixed(c.Args[0], f)
 	case measure:
 		if f.grain == 0 {
 			d.refuse(refusal.Grain, c.Span, f.from, "grain", fmt.Sprintf("The measure %s has no grain: it may not be filtered.", f.name()), "Aggregate it; NULLs are left out of sums and averages.")
@@ -88,6 +90,7 @@ func (d *decider) comparison(c *plan.Call, in *relation) {
 	case left.role == bad || right.role == bad:
 	case left.role == released || right.role == released:
 	case d.identified(c.Args[0], left), d.identified(c.Args[1], right):
+	case left.role == constant && right.role == constant:
 	case right.role == constant:
 		d.against(c, left, c.Args[0], c.Args[1:])
 	case left.role == constant:
@@ -113,6 +116,12 @@ func (d *decider) columns(c *plan.Call, left, right fact) {
 
 // against judges the comparison of an expression with constants, and aligns the constants of times to the grain.
 func (d *decider) against(c *plan.Call, f fact, x plan.Expr, constants []plan.Expr) {
+	for _, k := range constants {
+		if _, literal := k.(*plan.Const); !literal {
+			d.refuse(refusal.UnsupportedSyntax, k.Place(), f.from, "R4", "What a column is compared with is a constant, written out.", "Write the value itself.")
+			return
+		}
+	}
 	switch f.role {
 	case bad, constant, released, flag:
 		return
@@ -138,7 +147,7 @@ func (d *decider) against(c *plan.Call, f fact, x plan.Expr, constants []plan.Ex
 			}
 		}
 	}
-	d.countConstants(c, f, constants)
+	d.countConstants(c, f, x, constants)
 }
 
 // measureAgainst: a bare column, < or >=, a multiple of the grain (R4).
@@ -182,17 +191,26 @@ func (d *decider) grainHint(f fact) string {
 	return fmt.Sprintf("Write %s < %g or %s >= %g, with a multiple of %g.", f.name(), step, f.name(), step, f.grain)
 }
 
-// countConstants keeps the constants of a column together, however they are written.
-func (d *decider) countConstants(c *plan.Call, f fact, constants []plan.Expr) {
-	for _, o := range f.from {
-		key := o.dataset + "." + o.column
-		if d.constants[key] == nil {
-			d.constants[key] = map[string]bool{}
+// countConstants keeps the constants of a column together, however they are written: those beside the column in an expression too.
+func (d *decider) countConstants(c *plan.Call, f fact, x plan.Expr, constants []plan.Expr) {
+	prefix := ""
+	if _, isCol := x.(*plan.Col); !isCol {
+		prefix = plan.Fingerprint(x) + " "
+	}
+	columns := f.from
+	if len(columns) == 0 { // derived by an inner query
+		for _, i := range plan.Columns(x) {
+			columns = append(columns, origin{column: fmt.Sprintf("number %d of the subquery", i+1)})
+		}
+	}
+	for _, o := range columns {
+		if d.constants[o] == nil {
+			d.constants[o] = map[string]bool{}
 		}
 		for _, k := range constants {
-			d.constants[key][plan.Fingerprint(k)] = true
+			d.constants[o][prefix+plan.Fingerprint(k)] = true
 		}
-		if len(d.constants[key]) > maxConstants {
+		if len(d.constants[o]) > maxConstants {
 			d.refuse(refusal.LimitExceeded, c.Span, []origin{o}, "constants", fmt.Sprintf("The column %s is compared with more than %d constants.", o.column, maxConstants),
 				"Group by the column instead, and filter the released rows with HAVING.")
 		}

@@ -50,18 +50,20 @@ type Price struct {
 
 // Decide judges a plan. Refusals that reading and binding found are passed in, so that the list is whole.
 func Decide(req Request, refused *refusal.List) Decision {
-	d := &decider{policies: req.Policies, refused: refused, constants: map[string]map[string]bool{}, exempt: map[plan.Expr]bool{}}
+	asWritten(req, refused)
 	root := plan.Normalise(req.Plan)
 	out := Decision{Datasets: plan.Scans(root)}
-	top := d.relation(root)
-	if top.kind == perUnit || top.kind == public {
-		d.notAggregated(root, top)
-	}
+	d := newDecider(req.Policies, refused)
+	d.relation(root)
 	d.owners(root)
-	if d.release != nil && refused.Empty() {
+	if d.release == nil && refused.Empty() {
+		d.refuse(refusal.UnsupportedSyntax, root.Place(), nil, "language", "This query is not part of the language.", "Aggregate datasets of the manifest in the outermost SELECT.")
+	}
+	if refused.Empty() {
 		out.Release = d.assemble(root, req.Rho)
-		out.Prices = d.prices(out.Release)
-		out.Notes = d.notes
+	}
+	if refused.Empty() {
+		out.Prices, out.Notes = d.prices(out.Release), d.notes
 	}
 	if out.Refusals = refused.All(); len(out.Refusals) > 0 {
 		out.Release, out.Prices = nil, nil
@@ -72,7 +74,7 @@ func Decide(req Request, refused *refusal.List) Decision {
 type decider struct {
 	policies  map[string]*document.Policy
 	refused   *refusal.List
-	constants map[string]map[string]bool // column -> constants it is compared with
+	constants map[origin]map[string]bool // column -> constants it is compared with
 	exempt    map[plan.Expr]bool
 	release   *plan.Aggregate
 	input     *relation // of the release
@@ -89,41 +91,65 @@ func (d *decider) refuse(code refusal.Code, span refusal.Span, from []origin, ru
 	d.refused.Add(r)
 }
 
-// notAggregated refuses a query whose rows are those of units.
-func (d *decider) notAggregated(root plan.Relation, top *relation) {
-	for cut := true; cut; {
-		switch r := root.(type) {
-		case *plan.Sort:
-			root = r.Input
-		case *plan.Limit:
-			root = r.Input
-		default:
-			cut = false
-		}
-	}
-	span := root.Place()
-	if p, ok := root.(*plan.Project); ok && len(p.Exprs) > 0 {
-		span = refusal.Span{}
-		for i, e := range p.Exprs {
-			span = span.Cover(e.Place())
-			d.output(e.Place(), top.cols[i])
-		}
-	} else if a, ok := root.(*plan.Aggregate); ok {
-		for i, k := range a.Keys {
-			d.output(k.Place(), top.cols[i])
-		}
-	} else {
-		for i := range root.Schema() {
-			d.output(span, top.cols[i])
-		}
-	}
-	suggestion := "Aggregate in the outermost SELECT, for example count(DISTINCT …), and group by dimensions."
-	d.refuse(refusal.NotAggregated, span, nil, "release", "The outermost query would release rows of single units.", suggestion)
+func newDecider(policies map[string]*document.Policy, refused *refusal.List) *decider {
+	return &decider{policies: policies, refused: refused, constants: map[origin]map[string]bool{}, exempt: map[plan.Expr]bool{}}
 }
 
+// asWritten judges the plan before it is normalised, for what normalising takes away: columns that are named and then not used, and the
+// list of an outermost SELECT that does not aggregate.
+func asWritten(req Request, refused *refusal.List) {
+	d := newDecider(req.Policies, &refusal.List{})
+	top := d.relation(req.Plan)
+	for _, r := range d.refused.All() {
+		if r.Code == refusal.HiddenColumn || r.Code == refusal.IdentifierUse {
+			refused.Add(r)
+		}
+	}
+	if top.kind != perUnit && top.kind != public {
+		return
+	}
+	d.refused = refused
+	root := req.Plan
+	for {
+		if s, ok := root.(*plan.Sort); ok {
+			root = s.Input
+		} else if l, ok := root.(*plan.Limit); ok {
+			root = l.Input
+		} else {
+			break
+		}
+	}
+	d.notAggregated(root, top)
+}
+
+// notAggregated refuses a query whose rows are those of units.
+func (d *decider) notAggregated(root plan.Relation, top *relation) {
+	var exprs []plan.Expr
+	switch r := root.(type) {
+	case *plan.Project:
+		exprs = r.Exprs
+	case *plan.Aggregate:
+		exprs = r.Keys
+	}
+	span := refusal.Span{}
+	for i, e := range exprs {
+		span = span.Cover(e.Place())
+		d.output(e.Place(), top.cols[i])
+	}
+	if span.End == 0 {
+		span = root.Place()
+	}
+	d.refuse(refusal.NotAggregated, span, nil, "release", "The outermost query would release rows of single units.",
+		"Aggregate in the outermost SELECT, for example count(DISTINCT …), and group by dimensions.")
+}
+
+// output refuses what is never in an output. A list that holds * names hidden columns too.
 func (d *decider) output(span refusal.Span, f fact) {
-	if f.role == identifier || f.role == nullableUnit {
+	switch f.role {
+	case identifier, nullableUnit:
 		d.refuse(refusal.IdentifierUse, span, f.from, "role: identifier", "An identifier is never in an output.",
 			"Count it: count(DISTINCT "+f.name()+").")
+	case hidden:
+		d.hiddenColumn(span, f)
 	}
 }

@@ -42,10 +42,14 @@ func (d *decider) column(e *plan.Col, in *relation) fact {
 	}
 	f := in.cols[e.Index]
 	if f.role == hidden {
-		d.refuse(refusal.HiddenColumn, e.Span, f.from, "role: hidden", fmt.Sprintf("The column %s is hidden.", f.name()), "Leave the column out.")
+		d.hiddenColumn(e.Span, f)
 		return fact{role: bad}
 	}
 	return f
+}
+
+func (d *decider) hiddenColumn(span refusal.Span, f fact) {
+	d.refuse(refusal.HiddenColumn, span, f.from, "role: hidden", fmt.Sprintf("The column %s is hidden.", f.name()), "Leave the column out.")
 }
 
 func (d *decider) identifierUse(span refusal.Span, f fact) {
@@ -99,14 +103,17 @@ func (d *decider) deriveCall(e *plan.Call, in *relation) fact {
 		return f
 	}
 	f.from = d.origins(e, in)
+	if e.Op == "coalesce" {
+		return f
+	}
 	if f.role == dimension || f.role == constant {
-		f.values = applied(e, args)
+		f.values, f.many = applied(e, args)
 		for _, v := range f.values {
 			f.nullable = f.nullable || v == nil
 		}
 	}
 	for _, a := range args {
-		f.nullable = f.nullable || a.nullable && e.Op != "coalesce"
+		f.nullable = f.nullable || a.nullable
 	}
 	return f
 }
@@ -129,11 +136,14 @@ func (d *decider) origins(e plan.Expr, in *relation) []origin {
 }
 
 // applied are the values of a function of arguments whose values are known; nil when they are too many or not known.
-func applied(e *plan.Call, args []fact) []any {
+func applied(e *plan.Call, args []fact) (values []any, many bool) {
 	rows := [][]any{nil}
 	for _, a := range args {
-		if a.values == nil || len(rows)*len(a.values) > maxValues {
-			return nil
+		if a.values == nil {
+			return nil, a.many
+		}
+		if len(rows)*len(a.values) > maxValues {
+			return nil, true
 		}
 		var longer [][]any
 		for _, head := range rows {
@@ -151,7 +161,7 @@ func applied(e *plan.Call, args []fact) []any {
 	for _, row := range rows {
 		out = append(out, eval.Value(call, row))
 	}
-	return distinct(out)
+	return distinct(out), false
 }
 
 func distinct(values []any) []any {
@@ -172,17 +182,18 @@ func (d *decider) deriveCase(e *plan.Case, in *relation) fact {
 	first := true
 	add := func(then plan.Expr) {
 		f := d.derive(then, in)
-		if f.role == identifier || f.role == nullableUnit {
+		if f.isUnit() {
 			d.identifierUse(then.Place(), f)
 			f = fact{role: bad}
 		}
-		f.bare = false
-		d.prefixed(then, f)
+		if d.prefixed(then, f) {
+			f = fact{role: bad}
+		}
 		if first {
 			out, first = f, false
 			return
 		}
-		out = hull(out, f)
+		out = d.either(then, out, f)
 	}
 	for _, w := range e.Whens {
 		d.condition(w.Cond, in)
@@ -203,60 +214,13 @@ func (d *decider) deriveCase(e *plan.Case, in *relation) fact {
 	return out
 }
 
-// hull is what is known of a value that is one of two.
-func hull(a, b fact) fact {
-	switch {
-	case a.role == bad || b.role == bad:
-		return fact{role: bad}
-	case a.onlyNull():
-		b.nullable, b.bare = true, b.bare && a.bare
-		if b.values != nil {
-			b.values = withNull(b.values)
-		}
-		return b
-	case b.onlyNull():
-		return hull(b, a)
-	}
-	out := a
-	if a.role != b.role {
-		out.role = mixed(a.role, b.role)
-	}
-	out.low, out.high = math.Min(a.low, b.low), math.Max(a.high, b.high)
-	out.scale, out.grain = finest(a.scale, b.scale), 0
-	if a.grain == b.grain {
-		out.grain = a.grain
-	}
-	out.bare, out.nullable = a.bare && b.bare, a.nullable || b.nullable
-	out.from = append(append([]origin{}, a.from...), b.from...)
-	if out.values = nil; a.values != nil && b.values != nil {
-		out.values = distinct(append(append([]any{}, a.values...), b.values...))
-	}
-	if out.prefix == 0 || b.prefix != 0 && b.prefix < out.prefix {
-		out.prefix = max(out.prefix, b.prefix)
-	}
-	if a.unit != b.unit && timeUnits[b.unit] < timeUnits[a.unit] {
-		out.unit = b.unit
+// either is a value that is one of two, the second of which is e; refused when no use suits both.
+func (d *decider) either(e plan.Expr, a, b fact) fact {
+	out, ok := hull(a, b)
+	if !ok {
+		return d.columnUse(e, b, "may not stand beside a "+a.roleName()+" in one value")
 	}
 	return out
-}
-
-func (f fact) onlyNull() bool { return f.role == constant && len(f.values) == 1 && f.values[0] == nil }
-
-// mixed is the role of a value that has one of two roles: the stricter one.
-func mixed(a, b role) role {
-	for _, r := range []role{measure, count, moment, dimension, flag} {
-		if a == r || b == r {
-			return r
-		}
-	}
-	return a
-}
-
-func finest(a, b float64) float64 {
-	if a == 0 || b == 0 {
-		return 0
-	}
-	return math.Min(a, b)
 }
 
 func (d *decider) deriveCast(e *plan.Cast, in *relation) fact {
@@ -269,14 +233,12 @@ func (d *decider) deriveCast(e *plan.Cast, in *relation) fact {
 		return fact{role: bad}
 	case measure, count:
 		if !e.T.Numeric() {
-			if f.role == count && f.values == nil {
-				f.role, f.bare = dimension, false
-				return f
+			if f.role == measure || e.T != plan.Varchar {
+				return d.columnUse(e.Arg, f, "may not be cast to "+string(e.T))
 			}
-			return d.columnUse(e.Arg, f, "may not be cast to "+string(e.T))
-		}
-		if f.role == measure {
-			f.bare = false
+			f.role = dimension
+		} else if f.role == measure && !(e.Arg.Type().Whole() && e.T == plan.Double) {
+			f.grain = 0 // what is rounded meets other steps than the grain's
 		}
 	case flag:
 		if e.T.Numeric() {
@@ -288,7 +250,9 @@ func (d *decider) deriveCast(e *plan.Cast, in *relation) fact {
 		}
 	}
 	f.bare = false
-	d.prefixed(e.Arg, f)
+	if d.prefixed(e.Arg, f) {
+		return fact{role: bad}
+	}
 	if f.values != nil {
 		var out []any
 		for _, v := range f.values {
@@ -319,6 +283,8 @@ func (f fact) roleName() string {
 		return "condition"
 	case count:
 		return "count"
+	case constant:
+		return "constant"
 	}
 	return "value"
 }
@@ -335,8 +301,10 @@ func (f fact) hint() string {
 		return "Aggregate it with sum, avg, quantile_cont or stddev."
 	case moment:
 		return "Use it as a key at its grain, date_trunc('" + f.unit + "', " + f.name() + "), or compare it with dates."
+	case count:
+		return "Compare it with numbers, group by it, or aggregate it."
 	}
-	return ""
+	return "Compare it, or use it in a CASE."
 }
 
 // prefixed refuses a text that may only be used through left(x, n).

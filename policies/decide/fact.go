@@ -40,6 +40,7 @@ type fact struct {
 	prefix    int        // dimensions: usable through left(x, n) with n at most this; 0: freely
 	namespace string     // identifiers
 	values    []any      // what it can be, when policy and query tell; nil: unknown
+	many      bool       // policy and query tell what it can be, and it is too much to follow
 	nullable  bool       // the plan makes NULLs, or the domain lists null: NULL is a value like others
 	inner     inner      // what an inner aggregate or window made
 	fixed     bool       // the same in all rows of a unit
@@ -89,7 +90,7 @@ func columnFact(p *document.Policy, name string, c document.Column) fact {
 		f.role = hidden
 	case "dimension":
 		f.role, f.prefix = dimension, c.Prefix
-		f.values, f.nullable = domainValues(c)
+		f.values, f.nullable, f.many = domainValues(c)
 	case "measure":
 		f.role = measure
 		if c.Bounds != nil {
@@ -115,11 +116,11 @@ func publicFact(p *document.Policy, name string, c document.Column) fact {
 }
 
 // maxValues bounds the declared values that are followed through expressions.
-const maxValues = 1000
+const maxValues = 10000
 
-func domainValues(c document.Column) (values []any, listsNull bool) {
+func domainValues(c document.Column) (values []any, listsNull, many bool) {
 	if c.Domain == nil || c.Domain.Size() > maxValues {
-		return nil, false
+		return nil, false, c.Domain != nil
 	}
 	c.Domain.Each(func(v any) bool {
 		if v == nil {
@@ -134,7 +135,7 @@ func domainValues(c document.Column) (values []any, listsNull bool) {
 		values = append(values, v)
 		return true
 	})
-	return values, listsNull
+	return values, listsNull, false
 }
 
 func parseGrain(s string) float64 {

@@ -53,7 +53,7 @@ func (d *decider) unitJoin(r *plan.Join, left, right *relation) *relation {
 		return &relation{kind: broken}
 	}
 	out := *all
-	merged(&out, left, right)
+	reads(&out, left, right)
 	switch r.Kind {
 	case plan.Semi, plan.Anti:
 		out.cols, out.units = left.cols, left.units
@@ -74,10 +74,7 @@ func (d *decider) unitJoin(r *plan.Join, left, right *relation) *relation {
 		for i := range right.cols {
 			f := &out.cols[len(left.cols)+i]
 			f.fixed = f.fixed && len(r.On) == 1 // a further condition may match some rows of the unit and not others
-			if f.nullable = true; f.values != nil {
-				f.values = withNull(f.values)
-			}
-			if f.role == identifier {
+			if *f = f.orNull(); f.role == identifier {
 				f.role = nullableUnit
 			}
 		}
@@ -85,41 +82,50 @@ func (d *decider) unitJoin(r *plan.Join, left, right *relation) *relation {
 	return &out
 }
 
-func merged(out, left, right *relation) {
-	out.joined, out.datasets, out.optional = map[string]bool{}, map[string]bool{}, map[string]bool{}
-	out.policies, out.repeats = nil, nil
-	merge(out, left)
-	merge(out, right)
-}
-
-// ownersOf tells whose units stand behind every row, and whose are only asked for.
+// ownersOf tells whose units stand behind the rows, and asks those who are only asked whether a unit is absent.
 func (d *decider) ownersOf(out *relation, r *plan.Join, left, right *relation) {
-	out.owners = map[string]bool{}
-	for o := range left.owners {
-		out.owners[o] = true
-	}
+	out.owners, out.certain = left.owners, left.certain
 	if r.Kind == plan.Inner || r.Kind == plan.Semi {
-		for o := range right.owners {
-			out.owners[o] = true
-		}
-		for _, side := range [][2]*relation{{left, right}, {right, left}} {
-			for ds := range side[0].datasets {
-				for o := range side[1].owners {
-					if o != d.policies[ds].Owner {
-						out.joined[ds] = true
-					}
-				}
-			}
+		out.owners, out.certain = union(left.owners, right.owners), union(left.certain, right.certain)
+		out.alone = union(d.stillAlone(left, right), d.stillAlone(right, left))
+		if r.Kind == plan.Semi {
+			d.uncertain(r, out, right)
 		}
 		return
 	}
 	for ds := range right.datasets { // anti_overlap, by syntax (R5)
 		p := d.policies[ds]
-		if left.owners[p.Owner] || p.AntiOverlap {
+		if left.certain[p.Owner] || p.AntiOverlap {
 			continue
 		}
 		d.refuse(refusal.AntiOverlap, r.Place(), []origin{{p.Owner, ds, ""}}, "anti_overlap: false",
 			fmt.Sprintf("%s does not let a query count units that are absent from %s.", p.Owner, ds), "Use INNER JOIN or EXISTS: count units that are present in both.")
+	}
+}
+
+// stillAlone are the datasets of one side that the other side joins with no other owner's data.
+func (d *decider) stillAlone(side, other *relation) map[string]bool {
+	out := map[string]bool{}
+	for ds := range side.alone {
+		met := false
+		for o := range other.certain {
+			met = met || o != d.policies[ds].Owner
+		}
+		if !met {
+			out[ds] = true
+		}
+	}
+	return out
+}
+
+// uncertain refuses EXISTS and IN over a union in which an owner has a part only: which part a unit was found in is not kept, so that the
+// owner's units could not be counted.
+func (d *decider) uncertain(r *plan.Join, out, right *relation) {
+	for o := range right.owners {
+		if !out.certain[o] {
+			d.refuse(refusal.UnsupportedSyntax, r.Place(), nil, "R5", "EXISTS and IN read a UNION ALL of data of different owners.", "Write one EXISTS for each owner's data, or join the union.")
+			return
+		}
 	}
 }
 
@@ -195,8 +201,8 @@ func (d *decider) publicJoin(r *plan.Join, left, right *relation) *relation {
 		protected = right
 	}
 	out := *all
-	merged(&out, left, right)
-	out.kind, out.namespace, out.owners = perUnit, protected.namespace, protected.owners
+	reads(&out, left, right)
+	out.kind, out.namespace, out.owners, out.certain = perUnit, protected.namespace, protected.owners, protected.certain
 	out.keyed, out.key, out.simple = false, nil, false
 	for i := range out.cols {
 		if (i < width) == (left.kind == public) {
@@ -208,10 +214,7 @@ func (d *decider) publicJoin(r *plan.Join, left, right *relation) *relation {
 	}
 	if r.Kind == plan.Left {
 		for i := range right.cols {
-			f := &out.cols[width+i]
-			if f.nullable = true; f.values != nil {
-				f.values = withNull(f.values)
-			}
+			out.cols[width+i] = out.cols[width+i].orNull()
 		}
 	}
 	out.unit = -1
@@ -242,13 +245,4 @@ func sides(c *plan.Call, width int) bool {
 	}
 	a, b := side(c.Args[0]), side(c.Args[1])
 	return a >= 0 && b >= 0 && a != b
-}
-
-func withNull(values []any) []any {
-	for _, v := range values {
-		if v == nil {
-			return values
-		}
-	}
-	return append(append([]any{}, values...), nil)
 }

@@ -104,7 +104,7 @@ func (d *decider) unitWindow(f plan.WindowFunc, in *relation) fact {
 	}
 	args := make([]fact, len(f.Args))
 	for i, a := range f.Args {
-		if args[i] = d.derive(a, in); args[i].role == bad || d.identified(a, args[i]) {
+		if args[i] = d.derive(a, in); args[i].role == bad || d.identified(a, args[i]) || d.prefixed(a, args[i]) {
 			return fact{role: bad}
 		}
 	}
@@ -124,14 +124,10 @@ func (d *decider) unitWindow(f plan.WindowFunc, in *relation) fact {
 		}
 		return d.innerSum(f.Args[0], a, in)
 	case "lag", "lead":
-		a := args[0]
 		if len(args) == 3 {
-			a = hull(a, args[2])
-		} else if a.nullable = true; a.values != nil {
-			a.values = withNull(a.values)
+			return d.either(f.Args[2], args[0], args[2])
 		}
-		a.bare = args[0].bare
-		return a
+		return args[0].orNull()
 	case "first_value", "min", "max":
 		return args[0]
 	}

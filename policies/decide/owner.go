@@ -27,14 +27,8 @@ func (d *decider) owners(root plan.Relation) {
 		switch {
 		case p.Joins == "blocked" && len(others) > 1:
 			d.refuse(refusal.JoinBlocked, spans[p.Dataset], who, "joins: blocked", fmt.Sprintf("%s does not let %s be joined with data of others.", p.Owner, p.Dataset), "Query it by itself.")
-		case p.Joins == "required" && !in.joined[p.Dataset]:
+		case p.Joins == "required" && in.alone[p.Dataset]:
 			d.refuse(refusal.JoinRequired, spans[p.Dataset], who, "joins: required", fmt.Sprintf("%s lets %s be queried only in a join with another owner's data.", p.Owner, p.Dataset), "Join it with another owner's dataset on the identifier (INNER JOIN, EXISTS or IN).")
-		}
-	}
-	for o := range in.optional {
-		if len(o) > 6 && o[:6] == "union:" {
-			d.refuse(refusal.UnsupportedSyntax, root.Place(), nil, "section 6", "UNION ALL of data of different owners is not released: a cell could hold too few units of one of them.", "Unite datasets of one owner, or count each by itself.")
-			break
 		}
 	}
 }

@@ -29,9 +29,9 @@ type relation struct {
 	keyed     bool         // the unit and the columns of key name at most one row
 	key       []int
 	simple    bool               // bounding may be skipped where rows are one per unit (R9)
-	owners    map[string]bool    // owners with units behind every row
-	optional  map[string]bool    // owners read by NOT EXISTS or on a nullable side only
-	joined    map[string]bool    // datasets that an INNER, EXISTS or IN joins with another owner's
+	owners    map[string]bool    // owners whose data made some row
+	certain   map[string]bool    // owners whose data made every row
+	alone     map[string]bool    // datasets with a use that no INNER, EXISTS or IN joins with another owner's data
 	datasets  map[string]bool    // protected datasets that were read
 	repeats   []string           // notes: joins that repeat rows
 	policies  []*document.Policy // of the protected datasets
@@ -68,13 +68,11 @@ func (d *decider) relation(r plan.Relation) *relation {
 
 func (d *decider) scan(r *plan.Scan) *relation {
 	p := d.policies[r.Dataset]
-	out := &relation{kind: perUnit, units: map[int]bool{}, owners: map[string]bool{p.Owner: true}, optional: map[string]bool{},
-		joined: map[string]bool{}, datasets: map[string]bool{}}
-	if p.Unit.None {
-		out.kind, out.owners = public, map[string]bool{}
-	} else {
-		out.namespace, out.keyed, out.simple = p.Unit.Namespace, p.Unit.Unique, p.Unit.Unique
-		out.datasets[r.Dataset] = true
+	out := &relation{kind: public, units: map[int]bool{}, unit: -1}
+	if !p.Unit.None {
+		out.kind, out.namespace, out.keyed, out.simple = perUnit, p.Unit.Namespace, p.Unit.Unique, p.Unit.Unique
+		out.owners, out.certain = set(p.Owner), set(p.Owner)
+		out.alone, out.datasets = set(r.Dataset), set(r.Dataset)
 		out.policies = []*document.Policy{p}
 	}
 	for i, c := range r.Columns {
@@ -167,10 +165,15 @@ func (d *decider) project(r *plan.Project) *relation {
 	out.cols, out.units, out.key, out.unit = nil, map[int]bool{}, nil, -1
 	at := map[int]int{}
 	for i, e := range r.Exprs {
-		f := d.derive(e, in)
-		f.fixed = in.kind == perUnit && fixed(e, in)
-		out.cols = append(out.cols, f)
-		if c, ok := e.(*plan.Col); ok {
+		c, ok := e.(*plan.Col)
+		if ok && c.Starred && c.Index < len(in.cols) {
+			out.cols = append(out.cols, in.cols[c.Index]) // what * names is not asked for; its use is judged where it is
+		} else {
+			f := d.derive(e, in)
+			f.fixed = in.kind == perUnit && fixed(e, in)
+			out.cols = append(out.cols, f)
+		}
+		if ok {
 			if _, have := at[c.Index]; !have {
 				at[c.Index] = i
 			}
@@ -194,7 +197,7 @@ func (d *decider) project(r *plan.Project) *relation {
 
 func (d *decider) limit(r *plan.Limit) *relation {
 	in := d.relation(r.Input)
-	if in.kind == perUnit {
+	if in.kind == perUnit || in.kind == public {
 		d.refuse(refusal.UnsupportedSyntax, r.Span, nil, "R6", "LIMIT and OFFSET cut released rows only.", "Move LIMIT to the outermost SELECT, or rank rows of each unit with row_number().")
 	}
 	return in
@@ -234,20 +237,6 @@ func (d *decider) unite(out, in *relation, span refusal.Span) {
 	if out.namespace != in.namespace {
 		d.refuse(refusal.NamespaceMismatch, span, nil, "section 4", fmt.Sprintf("UNION ALL mixes the namespaces %s and %s.", out.namespace, in.namespace), "Unite data of one namespace.")
 	}
-	if !sameOwners(out.owners, in.owners) {
-		// an owner of one part only has fewer units behind a cell than the cell itself
-		for o := range in.owners {
-			if !out.owners[o] {
-				out.owners[o] = true
-				out.optional["union:"+o] = true
-			}
-		}
-		for o := range out.owners {
-			if !in.owners[o] {
-				out.optional["union:"+o] = true
-			}
-		}
-	}
 	units := map[int]bool{}
 	for i := range out.units {
 		if in.units[i] {
@@ -255,38 +244,50 @@ func (d *decider) unite(out, in *relation, span refusal.Span) {
 		}
 	}
 	out.units = units
+	cols := make([]fact, len(out.cols))
 	for i := range out.cols {
-		out.cols[i] = hull(out.cols[i], in.cols[i])
-		out.cols[i].fixed = out.units[i]
-	}
-	merge(out, in)
-}
-
-func sameOwners(a, b map[string]bool) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for o := range a {
-		if !b[o] {
-			return false
+		var ok bool
+		if cols[i], ok = hull(out.cols[i], in.cols[i]); !ok {
+			d.refuse(refusal.ColumnUse, span, sources(out.cols[i], in.cols[i]), "R3", fmt.Sprintf("Column %d of UNION ALL is a %s in one part and a %s in another.", i+1, out.cols[i].roleName(), in.cols[i].roleName()),
+				"Unite columns of the same role, or leave the column out.")
 		}
 	}
-	return true
+	for i := range cols {
+		cols[i].fixed = units[i]
+	}
+	out.cols = cols
+	out.owners, out.certain = union(out.owners, in.owners), common(out.certain, in.certain)
+	reads(out, out, in)
 }
 
-// merge adds what another relation reads.
-func merge(out, in *relation) {
-	for k := range in.joined {
-		out.joined[k] = true
+// reads says that a relation reads what two others read.
+func reads(out, a, b *relation) {
+	out.alone, out.datasets = union(a.alone, b.alone), union(a.datasets, b.datasets)
+	out.policies = append(append([]*document.Policy{}, a.policies...), b.policies...)
+	out.repeats = append(append([]string{}, a.repeats...), b.repeats...)
+}
+
+func set(name string) map[string]bool { return map[string]bool{name: true} }
+
+func union(a, b map[string]bool) map[string]bool {
+	out := map[string]bool{}
+	for k := range a {
+		out[k] = true
 	}
-	for k := range in.datasets {
-		out.datasets[k] = true
+	for k := range b {
+		out[k] = true
 	}
-	for k := range in.optional {
-		out.optional[k] = true
+	return out
+}
+
+func common(a, b map[string]bool) map[string]bool {
+	out := map[string]bool{}
+	for k := range a {
+		if b[k] {
+			out[k] = true
+		}
 	}
-	out.policies = append(append([]*document.Policy{}, out.policies...), in.policies...)
-	out.repeats = append(append([]string{}, out.repeats...), in.repeats...)
+	return out
 }
 
 func (d *decider) aggregate(r *plan.Aggregate) *relation {
@@ -364,7 +365,7 @@ func (d *decider) innerAgg(a plan.Agg, in *relation) fact {
 		d.usable(a.Arg, f)
 		return out
 	case "count_distinct":
-		if f.role != identifier && f.role != nullableUnit {
+		if !f.isUnit() {
 			d.usable(a.Arg, f)
 		}
 		return out
@@ -383,13 +384,13 @@ func (d *decider) innerAgg(a plan.Agg, in *relation) fact {
 			d.identifierUse(a.Arg.Place(), f)
 			return fact{role: bad}
 		}
-		f.inner = notInner
-		if f.role == count && !f.finite() {
-			f.inner = innerCount
+		if d.prefixed(a.Arg, f) {
+			return fact{role: bad}
 		}
-		f.bare = true // the value of one of the unit's rows
-		f.nullable = f.nullable || a.Filter != nil
-		return f
+		if a.Filter != nil {
+			f = f.orNull()
+		}
+		return f // the value of one of the unit's rows
 	}
 	d.refuse(refusal.UnsupportedSyntax, a.Span, f.from, "section 3", strings.ToUpper(a.Func)+" is not computed per unit.", "Per unit there are count, sum, avg, min and max.")
 	return fact{role: bad}

@@ -134,8 +134,9 @@ func (d *decider) allowed(a plan.Agg, f fact, in *relation) {
 	for _, o := range f.from {
 		asked[o.dataset] = true
 	}
+	all := len(f.from) == 0 || f.role == identifier
 	for _, p := range in.policies {
-		if len(f.from) > 0 && !asked[p.Dataset] || contains(p.Aggregates, name) {
+		if !all && !asked[p.Dataset] || contains(p.Aggregates, name) {
 			continue
 		}
 		d.refuse(refusal.AggregateForbidden, a.Span, []origin{{p.Owner, p.Dataset, ""}}, "aggregates", fmt.Sprintf("%s does not allow %s over %s.", p.Owner, name, p.Dataset),
@@ -192,13 +193,23 @@ func (d *decider) assemble(root plan.Relation, rho float64) *Release {
 	*s = mechanism.Spec{Kind: l.kind, KeyCount: len(agg.Keys), MinUnits: l.minUnits, MaxGroups: l.maxGroups, GroupsPerUnit: l.groups, RowsPerGroup: l.rows}
 	d.bounding(out)
 	d.publicKeys(out)
+	if len(d.release.Aggs) > 0 && refusedFact(d.keys, d.aggs) {
+		d.refuse(refusal.UnsupportedSyntax, agg.Span, nil, "language", "An expression of this query is not part of the language.", "Write it with the functions of the language.")
+		return nil
+	}
+	owners := partial(in)
+	flags, aggs := d.split(out, owners)
 	if !s.Selects() {
 		out.Bounded.MinUnits = 0 // leaving a group out would tell how many units it has
 	}
 	b := builder{release: out, rho: mechanism.FromFloat(l.rho)}
 	b.add(plan.Sum{Kind: plan.SumUnits, Scale: 1}, big.NewInt(1))
-	for _, a := range d.aggs {
-		b.aggregate(a, in)
+	for _, o := range owners {
+		i := b.add(plan.Sum{Kind: plan.SumOwnerUnits, Filter: flags[o]}, big.NewInt(1))
+		s.Columns[i].Owner = o
+	}
+	for _, a := range aggs {
+		b.aggregate(a)
 	}
 	out.Outer = above(root, agg)
 	if s.Kind == mechanism.DifferentialPrivacy && s.Selects() {
@@ -207,7 +218,41 @@ func (d *decider) assemble(root plan.Relation, rho float64) *Release {
 	return out
 }
 
-// bounding says which bounds can not bite (R7, R9): a unit with one row has one group.
+// refusedFact says that something has no known use although nothing refused it: the last guard of the language.
+func refusedFact(keys []fact, aggs []aggregate) bool {
+	for _, f := range keys {
+		if f.role == bad || f.role == hidden || f.isUnit() {
+			return true
+		}
+	}
+	for _, a := range aggs {
+		if a.arg != nil && (a.fact.role == bad || a.fact.role == hidden) {
+			return true
+		}
+	}
+	return false
+}
+
+// split makes the rows tell whose data made them, where that is not the same for all.
+func (d *decider) split(out *Release, owners []string) (map[string]plan.Expr, []aggregate) {
+	if len(owners) == 0 {
+		return nil, d.aggs
+	}
+	b, c := &out.Bounded, &carrier{d, owners}
+	in := c.relation(b.Input)
+	b.Input, b.Unit, b.Keys = in.rel, in.cols[b.Unit].(*plan.Col).Index, c.all(b.Keys, in.cols)
+	aggs := append([]aggregate{}, d.aggs...)
+	for i := range aggs {
+		aggs[i].agg = c.agg(aggs[i].agg, in.cols)
+		if aggs[i].arg != nil {
+			aggs[i].arg = plan.Substitute(aggs[i].arg, in.cols)
+		}
+	}
+	return in.flags, aggs
+}
+
+// bounding says which bounds can not bite (R7, R9): a unit with one row has one group. Only plans over unique datasets skip them; in
+// others one row, or one group, is what the engine lets count.
 func (d *decider) bounding(out *Release) {
 	in, b, s := d.input, &out.Bounded, &out.Spec
 	keys := map[int]bool{}
@@ -221,10 +266,10 @@ func (d *decider) bounding(out *Release) {
 		inKeys = inKeys && keys[k]
 	}
 	if inKeys {
-		b.OneRow, b.RowsPerGroup, s.RowsPerGroup = true, 1, 1
+		b.OneRow, b.RowsPerGroup, s.RowsPerGroup = in.simple, 1, 1
 	}
 	if len(b.Keys) == 0 || in.keyed && len(in.key) == 0 {
-		b.OneGroup, b.GroupsPerUnit, s.GroupsPerUnit = true, 1, 1
+		b.OneGroup, b.GroupsPerUnit, s.GroupsPerUnit = len(b.Keys) == 0 || in.simple, 1, 1
 	}
 }
 
@@ -243,9 +288,12 @@ func (d *decider) publicKeys(out *Release) {
 			if !same {
 				perUnit = math.MaxInt32
 			}
+			if f.many {
+				d.refuse(refusal.LimitExceeded, b.Keys[i].Place(), f.from, "max_groups", fmt.Sprintf("The declared values of %s make too many groups; the most is %d.", f.name(), s.MaxGroups), "Group by fewer or coarser keys.")
+			}
 			continue
 		}
-		if !f.nullable {
+		if values = withNull(values); !f.nullable {
 			values = withoutNull(values)
 		}
 		s.Domain = append(s.Domain, typedValues(values, b.Keys[i].Type()))
@@ -255,7 +303,7 @@ func (d *decider) publicKeys(out *Release) {
 		}
 	}
 	if perUnit <= s.GroupsPerUnit && !b.OneGroup {
-		b.OneGroup, b.GroupsPerUnit, s.GroupsPerUnit = true, perUnit, perUnit
+		b.OneGroup, b.GroupsPerUnit, s.GroupsPerUnit = d.input.simple || s.PublicKeys, perUnit, perUnit
 	}
 	if !s.PublicKeys {
 		s.Domain = nil
@@ -266,10 +314,13 @@ func (d *decider) publicKeys(out *Release) {
 	}
 }
 
+// maxCounted is the most integers between bounds that count as known.
+const maxCounted = 1000
+
 // known are the values that a key can have, when policy and query tell: declared ones, labels, and the integers between the bounds of
 // what the query derives (a day of the week, a bin of a measure, a count that is cut off).
 func known(f fact) []any {
-	if f.values != nil || f.role != count || !f.finite() || f.high-f.low >= maxValues {
+	if f.values != nil || f.role != count || !f.finite() || f.high-f.low >= maxCounted {
 		return f.values
 	}
 	var out []any

@@ -44,13 +44,13 @@ func (b *builder) count(a aggregate) int {
 	return b.add(plan.Sum{Kind: plan.SumCount, Arg: a.arg, Filter: a.agg.Filter}, b.rows())
 }
 
-func (b *builder) aggregate(a aggregate, in *relation) {
+func (b *builder) aggregate(a aggregate) {
 	f := a.fact
 	switch a.agg.Func {
 	case "count":
 		b.cell(mechanism.Cell{Kind: mechanism.CellCount, Columns: []int{b.count(a)}, Integer: true})
 	case "count_distinct":
-		b.cell(mechanism.Cell{Kind: mechanism.CellCount, Columns: []int{b.distinct(a, in)}, Integer: true})
+		b.cell(mechanism.Cell{Kind: mechanism.CellCount, Columns: []int{b.distinct(a)}, Integer: true})
 	case "sum":
 		b.sum(a)
 	case "avg":
@@ -75,7 +75,7 @@ func (b *builder) aggregate(a aggregate, in *relation) {
 }
 
 // distinct is column 0 when it counts all units of the group, else a column of its own.
-func (b *builder) distinct(a aggregate, in *relation) int {
+func (b *builder) distinct(a aggregate) int {
 	filter := a.agg.Filter
 	if a.fact.role == nullableUnit {
 		present := &plan.Call{Op: "not", T: plan.Boolean, Args: []plan.Expr{&plan.Call{Op: "is_null", T: plan.Boolean, Args: []plan.Expr{a.arg}}}}

@@ -116,7 +116,7 @@ func (b *binder) star(e *ast.Star, s *scope) []plan.Expr {
 		if c.merged && e.Relation == "" || e.Relation != "" && !strings.EqualFold(c.table, e.Relation) {
 			continue
 		}
-		out = append(out, &plan.Col{Span: e.Span, Index: c.index, Name: c.name, T: c.t})
+		out = append(out, &plan.Col{Span: e.Span, Index: c.index, Name: c.name, T: c.t, Starred: true})
 	}
 	if len(out) == 0 && !s.open {
 		b.refuse(refusal.UnknownRelation, e.Span, "Write * after a relation of FROM.", "There is no relation %s here.", e.Relation)

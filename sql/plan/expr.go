@@ -31,12 +31,13 @@ type Expr interface {
 	Place() Span
 }
 
-// Col is the column at Index of the input. Name is what the text called it, for messages.
+// Col is the column at Index of the input. Name is what the text called it, for messages; Starred says that * named it, not the text.
 type Col struct {
 	Span
-	Index int
-	Name  string
-	T     Type
+	Index   int
+	Name    string
+	T       Type
+	Starred bool
 }
 
 // Const is a literal: nil, bool, int64, float64, string, and time.Time for dates and timestamps.
@@ -185,7 +186,7 @@ func Substitute(e Expr, with []Expr) Expr {
 		if c, ok := e.(*Col); ok {
 			r := with[c.Index]
 			if inner, ok := r.(*Col); ok { // keep the place and the name of the use
-				return &Col{Span: c.Span, Index: inner.Index, Name: c.Name, T: inner.T}
+				return &Col{Span: c.Span, Index: inner.Index, Name: c.Name, T: inner.T, Starred: c.Starred}
 			}
 			return r
 		}

@@ -130,7 +130,7 @@ func (g *writer) windowed(depth int) (string, []column) {
 
 func (g *writer) windowFunction(s source) (string, column) {
 	c := pick(g.c, s.columns...)
-	for c.kind == otherUnit || c.kind == unitKind {
+	for c.kind == otherUnit || c.kind == unitKind || c.kind == code {
 		c = pick(g.c, s.columns...)
 	}
 	switch g.c.Below(6) {
