@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 )
@@ -50,6 +51,8 @@ type Config struct {
 	Mesh Mesh `yaml:"mesh"`
 	// Time is the source of the state machine's time: "host", the only one without witnesses, or empty for the same.
 	Time string `yaml:"time,omitempty"`
+	// Election is how long a leader may be silent before the others choose another one: 1s when empty, more between distant sites.
+	Election time.Duration `yaml:"election,omitempty"`
 	// LogLevel is debug, info (default), warn or error.
 	LogLevel string `yaml:"log_level,omitempty"`
 }
@@ -109,6 +112,7 @@ func (c Config) check() error {
 		_, _, err := net.SplitHostPort(l.address)
 		need(err == nil, "%s: %q is not host:port", l.name, l.address)
 	}
+	need(c.Election == 0 || c.Election >= 50*time.Millisecond && c.Election <= time.Minute, "election: %s is not from 50ms to 1m", c.Election)
 	self := false
 	seen := map[string]bool{}
 	for i, v := range c.Voters {

@@ -30,6 +30,7 @@ func TestConfig(t *testing.T) {
 		return err
 	}
 	must(t, load(goodConfig))
+	must(t, load(goodConfig+"election: 3s\n"))
 	for name, c := range map[string]struct{ text, want string }{
 		"unknown key":        {goodConfig + "colour: red\n", "colour"},
 		"repeated key":       {goodConfig + "node: c2\n", "node"},
@@ -39,6 +40,7 @@ func TestConfig(t *testing.T) {
 		"mode":               {strings.Replace(goodConfig, "mode: simulation", "mode: tdx", 1), "mode"},
 		"founder":            {strings.Replace(goodConfig, "ed25519:AAAA", "me", 1), "founders[0]"},
 		"no data dir":        {strings.Replace(goodConfig, "data_dir: /var/lib/concordat/c1", "", 1), "data_dir"},
+		"election":           {goodConfig + "election: 1ms\n", "election"},
 		"time without truth": {goodConfig + "time: sundial\n", "time"},
 	} {
 		if err := load(c.text); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -60,7 +61,7 @@ func newMesh(t testing.TB, workers int) *mesh {
 	for i := range 3 {
 		m.configs = append(m.configs, server.Config{
 			Node: voters[i].Name, DataDir: filepath.Join(m.dir, voters[i].Name), ObjectStore: "file://" + filepath.Join(m.dir, "objects"),
-			Mode: "simulation", Listen: server.Listen{Raft: addresses[i], Mesh: addresses[3+i], API: addresses[6+i]},
+			Mode: "simulation", Election: 300 * time.Millisecond, Listen: server.Listen{Raft: addresses[i], Mesh: addresses[3+i], API: addresses[6+i]},
 			Voters: voters, Founders: []string{m.public("clinic")},
 			Mesh: server.Mesh{MarbleRunManifest: canon.Sum([]byte("m")).String(), Coordinator: canon.Sum([]byte("c")).String()},
 		})
@@ -68,11 +69,7 @@ func newMesh(t testing.TB, workers int) *mesh {
 	for i := range 3 {
 		m.start(i)
 	}
-	t.Cleanup(func() {
-		for i := range m.nodes {
-			m.stop(i)
-		}
-	})
+	t.Cleanup(m.stopAll)
 	for i := range workers {
 		m.addWorker(fmt.Sprint("w", i))
 	}
@@ -116,6 +113,15 @@ func (m *mesh) stop(i int) {
 		must(m.t, m.nodes[i].Close(context.Background()))
 		m.nodes[i] = nil
 	}
+}
+
+// stopAll stops at once: each waits a second for its HTTP/2 clients to take note.
+func (m *mesh) stopAll() {
+	var stopping sync.WaitGroup
+	for i := range m.nodes {
+		stopping.Go(func() { m.stop(i) })
+	}
+	stopping.Wait()
 }
 
 func (m *mesh) public(who string) string { return m.keys[who].Public().String() }

@@ -106,6 +106,7 @@ func (s *Server) start(ctx, background context.Context) error {
 	}
 	s.node, err = raft.Open(raft.Config{ //nolint:contextcheck // the replica outlives the start
 		Name: s.cfg.Node, Address: s.cfg.Listen.Raft, DataDir: s.cfg.DataDir, Voters: voters, Root: root, TLS: s.identity, Logger: s.log,
+		Timeout: s.cfg.Election,
 	}, s.state)
 	if err != nil {
 		return err

@@ -191,9 +191,7 @@ func TestEncryptedAtRest(t *testing.T) {
 	sentinel := "sentinel" + rand.Text()
 	_, err := m.as("ann", 0).query("SELECT '"+sentinel+"'", nil)
 	must(t, err)
-	for i := range m.nodes {
-		m.stop(i)
-	}
+	m.stopAll()
 	searched := 0
 	must(t, filepath.WalkDir(m.dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
