@@ -1,5 +1,6 @@
 // Package ast is the part of the DuckDB dialect that Concordat reads, as a tree with the place of every node in the text.
-// What has no type here can not be said.
+//
+// Invariant: what has no type here can not be said.
 //
 // Sees: metadata
 package ast

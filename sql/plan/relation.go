@@ -1,6 +1,8 @@
 // Package plan is the typed form of one query: relations over datasets, with every name resolved to a column by its position.
 // A plan is what is judged, priced and executed; its digest is the same for two texts that mean the same to the planner.
 //
+// Invariant: nothing of a plan depends on names that the text gave; two plans of one digest compute the same columns.
+//
 // Sees: metadata
 package plan
 

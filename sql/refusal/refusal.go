@@ -1,6 +1,8 @@
 // Package refusal is the value that says why a query may not run: every reason, each with the place in the text, what the rule
 // is and what to write instead. A refusal is not an error: it is the product's answer.
 //
+// Invariant: a list holds each reason once, and tells them in the order of the text.
+//
 // Sees: metadata (and pieces of the analyst's own SQL)
 package refusal
 

@@ -1,4 +1,6 @@
 // Command concordat is the command line of a data clean room: mesh, documents, datasets, queries and receipts.
+//
+// Sees: what ui/cli sees
 package main
 
 import (
