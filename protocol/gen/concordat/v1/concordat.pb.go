@@ -1706,6 +1706,10 @@ type StatusResponse struct {
 	RootCertificate   string                 `protobuf:"bytes,9,opt,name=root_certificate,json=rootCertificate,proto3" json:"root_certificate,omitempty"`
 	Coordinator       string                 `protobuf:"bytes,10,opt,name=coordinator,proto3" json:"coordinator,omitempty"`
 	Collaborations    []string               `protobuf:"bytes,11,rep,name=collaborations,proto3" json:"collaborations,omitempty"`
+	Unprotected       []string               `protobuf:"bytes,12,rep,name=unprotected,proto3" json:"unprotected,omitempty"` // collaborations whose manifest demands no witness: ledger not rollback-protected
+	Witnesses         []*Witness             `protobuf:"bytes,13,rep,name=witnesses,proto3" json:"witnesses,omitempty"`     // that this coordinator asks for cosignatures
+	LogSize           uint64                 `protobuf:"varint,14,opt,name=log_size,json=logSize,proto3" json:"log_size,omitempty"`
+	CosignedSize      uint64                 `protobuf:"varint,15,opt,name=cosigned_size,json=cosignedSize,proto3" json:"cosigned_size,omitempty"` // of the newest checkpoint with a quorum
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -1817,6 +1821,94 @@ func (x *StatusResponse) GetCollaborations() []string {
 	return nil
 }
 
+func (x *StatusResponse) GetUnprotected() []string {
+	if x != nil {
+		return x.Unprotected
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetWitnesses() []*Witness {
+	if x != nil {
+		return x.Witnesses
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetLogSize() uint64 {
+	if x != nil {
+		return x.LogSize
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetCosignedSize() uint64 {
+	if x != nil {
+		return x.CosignedSize
+	}
+	return 0
+}
+
+type Witness struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`     // verifier key
+	Size          uint64                 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`  // of the log when it last cosigned for this coordinator, which only the leader asks
+	Fault         string                 `protobuf:"bytes,3,opt,name=fault,proto3" json:"fault,omitempty"` // why it does not cosign, empty if it does
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Witness) Reset() {
+	*x = Witness{}
+	mi := &file_concordat_v1_concordat_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Witness) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Witness) ProtoMessage() {}
+
+func (x *Witness) ProtoReflect() protoreflect.Message {
+	mi := &file_concordat_v1_concordat_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Witness.ProtoReflect.Descriptor instead.
+func (*Witness) Descriptor() ([]byte, []int) {
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Witness) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Witness) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *Witness) GetFault() string {
+	if x != nil {
+		return x.Fault
+	}
+	return ""
+}
+
 type Node struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1829,7 +1921,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[31]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1841,7 +1933,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[31]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1854,7 +1946,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{31}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Node) GetId() string {
@@ -1897,7 +1989,7 @@ type Worker struct {
 
 func (x *Worker) Reset() {
 	*x = Worker{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[32]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1909,7 +2001,7 @@ func (x *Worker) String() string {
 func (*Worker) ProtoMessage() {}
 
 func (x *Worker) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[32]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1922,7 +2014,7 @@ func (x *Worker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Worker.ProtoReflect.Descriptor instead.
 func (*Worker) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{32}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Worker) GetId() string {
@@ -1964,7 +2056,7 @@ type AnalyzeRequest struct {
 
 func (x *AnalyzeRequest) Reset() {
 	*x = AnalyzeRequest{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[33]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1976,7 +2068,7 @@ func (x *AnalyzeRequest) String() string {
 func (*AnalyzeRequest) ProtoMessage() {}
 
 func (x *AnalyzeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[33]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1989,7 +2081,7 @@ func (x *AnalyzeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnalyzeRequest.ProtoReflect.Descriptor instead.
 func (*AnalyzeRequest) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{33}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *AnalyzeRequest) GetDocuments() *Documents {
@@ -2025,7 +2117,7 @@ type AnalyzeResponse struct {
 
 func (x *AnalyzeResponse) Reset() {
 	*x = AnalyzeResponse{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[34]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2037,7 +2129,7 @@ func (x *AnalyzeResponse) String() string {
 func (*AnalyzeResponse) ProtoMessage() {}
 
 func (x *AnalyzeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[34]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2050,7 +2142,7 @@ func (x *AnalyzeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnalyzeResponse.ProtoReflect.Descriptor instead.
 func (*AnalyzeResponse) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{34}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *AnalyzeResponse) GetAnswer() []byte {
@@ -2095,7 +2187,7 @@ type SealedDataset struct {
 
 func (x *SealedDataset) Reset() {
 	*x = SealedDataset{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[35]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2107,7 +2199,7 @@ func (x *SealedDataset) String() string {
 func (*SealedDataset) ProtoMessage() {}
 
 func (x *SealedDataset) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[35]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2120,7 +2212,7 @@ func (x *SealedDataset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealedDataset.ProtoReflect.Descriptor instead.
 func (*SealedDataset) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{35}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SealedDataset) GetDataset() string {
@@ -2173,13 +2265,14 @@ type ExecuteRequest struct {
 	Grant         []byte                 `protobuf:"bytes,4,opt,name=grant,proto3" json:"grant,omitempty"` // Endorsement-signed grant (JSON), see protocol/grant
 	Datasets      []*SealedDataset       `protobuf:"bytes,5,rep,name=datasets,proto3" json:"datasets,omitempty"`
 	Incident      string                 `protobuf:"bytes,6,opt,name=incident,proto3" json:"incident,omitempty"` // id under which a failure is logged
+	Logged        *Logged                `protobuf:"bytes,7,opt,name=logged,proto3" json:"logged,omitempty"`     // where the manifest demands witnesses
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExecuteRequest) Reset() {
 	*x = ExecuteRequest{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[36]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2191,7 +2284,7 @@ func (x *ExecuteRequest) String() string {
 func (*ExecuteRequest) ProtoMessage() {}
 
 func (x *ExecuteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[36]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2204,7 +2297,7 @@ func (x *ExecuteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecuteRequest.ProtoReflect.Descriptor instead.
 func (*ExecuteRequest) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{36}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ExecuteRequest) GetDocuments() *Documents {
@@ -2249,17 +2342,118 @@ func (x *ExecuteRequest) GetIncident() string {
 	return ""
 }
 
+func (x *ExecuteRequest) GetLogged() *Logged {
+	if x != nil {
+		return x.Logged
+	}
+	return nil
+}
+
+// Logged proves that a reservation is in the ledger's log, as witnesses saw it, and that the log only grew.
+type Logged struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Checkpoint    []byte                 `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"` // signed note with the quorum's cosignatures
+	Index         uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`          // of the reservation's leaf
+	Salt          []byte                 `protobuf:"bytes,3,opt,name=salt,proto3" json:"salt,omitempty"`
+	Body          []byte                 `protobuf:"bytes,4,opt,name=body,proto3" json:"body,omitempty"` // JSON of event.Event with an event.Reservation
+	Inclusion     [][]byte               `protobuf:"bytes,5,rep,name=inclusion,proto3" json:"inclusion,omitempty"`
+	Seen          uint64                 `protobuf:"varint,6,opt,name=seen,proto3" json:"seen,omitempty"` // the size from which consistency proves
+	Consistency   [][]byte               `protobuf:"bytes,7,rep,name=consistency,proto3" json:"consistency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Logged) Reset() {
+	*x = Logged{}
+	mi := &file_concordat_v1_concordat_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Logged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Logged) ProtoMessage() {}
+
+func (x *Logged) ProtoReflect() protoreflect.Message {
+	mi := &file_concordat_v1_concordat_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Logged.ProtoReflect.Descriptor instead.
+func (*Logged) Descriptor() ([]byte, []int) {
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *Logged) GetCheckpoint() []byte {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
+}
+
+func (x *Logged) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Logged) GetSalt() []byte {
+	if x != nil {
+		return x.Salt
+	}
+	return nil
+}
+
+func (x *Logged) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *Logged) GetInclusion() [][]byte {
+	if x != nil {
+		return x.Inclusion
+	}
+	return nil
+}
+
+func (x *Logged) GetSeen() uint64 {
+	if x != nil {
+		return x.Seen
+	}
+	return 0
+}
+
+func (x *Logged) GetConsistency() [][]byte {
+	if x != nil {
+		return x.Consistency
+	}
+	return nil
+}
+
 type ExecuteResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Answer        []byte                 `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`                              // JSON of answer.Answer, without receipt
 	ReceiptBody   []byte                 `protobuf:"bytes,2,opt,name=receipt_body,json=receiptBody,proto3" json:"receipt_body,omitempty"` // Endorsement (JSON) over the in-toto statement
+	Seen          uint64                 `protobuf:"varint,3,opt,name=seen,proto3" json:"seen,omitempty"`                                 // instead of an answer: nothing was executed; prove consistency from this size, of a log at least as large
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExecuteResponse) Reset() {
 	*x = ExecuteResponse{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[37]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2271,7 +2465,7 @@ func (x *ExecuteResponse) String() string {
 func (*ExecuteResponse) ProtoMessage() {}
 
 func (x *ExecuteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[37]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2284,7 +2478,7 @@ func (x *ExecuteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecuteResponse.ProtoReflect.Descriptor instead.
 func (*ExecuteResponse) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{37}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ExecuteResponse) GetAnswer() []byte {
@@ -2301,6 +2495,13 @@ func (x *ExecuteResponse) GetReceiptBody() []byte {
 	return nil
 }
 
+func (x *ExecuteResponse) GetSeen() uint64 {
+	if x != nil {
+		return x.Seen
+	}
+	return 0
+}
+
 type WorkerOpenUploadRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Documents     *Documents             `protobuf:"bytes,1,opt,name=documents,proto3" json:"documents,omitempty"`
@@ -2313,7 +2514,7 @@ type WorkerOpenUploadRequest struct {
 
 func (x *WorkerOpenUploadRequest) Reset() {
 	*x = WorkerOpenUploadRequest{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[38]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2325,7 +2526,7 @@ func (x *WorkerOpenUploadRequest) String() string {
 func (*WorkerOpenUploadRequest) ProtoMessage() {}
 
 func (x *WorkerOpenUploadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[38]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2338,7 +2539,7 @@ func (x *WorkerOpenUploadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerOpenUploadRequest.ProtoReflect.Descriptor instead.
 func (*WorkerOpenUploadRequest) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{38}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *WorkerOpenUploadRequest) GetDocuments() *Documents {
@@ -2379,7 +2580,7 @@ type WorkerOpenUploadResponse struct {
 
 func (x *WorkerOpenUploadResponse) Reset() {
 	*x = WorkerOpenUploadResponse{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[39]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2391,7 +2592,7 @@ func (x *WorkerOpenUploadResponse) String() string {
 func (*WorkerOpenUploadResponse) ProtoMessage() {}
 
 func (x *WorkerOpenUploadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[39]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2404,7 +2605,7 @@ func (x *WorkerOpenUploadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerOpenUploadResponse.ProtoReflect.Descriptor instead.
 func (*WorkerOpenUploadResponse) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{39}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *WorkerOpenUploadResponse) GetRecipient() []byte {
@@ -2436,7 +2637,7 @@ type IngestRequest struct {
 
 func (x *IngestRequest) Reset() {
 	*x = IngestRequest{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[40]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2448,7 +2649,7 @@ func (x *IngestRequest) String() string {
 func (*IngestRequest) ProtoMessage() {}
 
 func (x *IngestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[40]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2461,7 +2662,7 @@ func (x *IngestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestRequest.ProtoReflect.Descriptor instead.
 func (*IngestRequest) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{40}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *IngestRequest) GetDocuments() *Documents {
@@ -2524,7 +2725,7 @@ type IngestResponse struct {
 
 func (x *IngestResponse) Reset() {
 	*x = IngestResponse{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[41]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2536,7 +2737,7 @@ func (x *IngestResponse) String() string {
 func (*IngestResponse) ProtoMessage() {}
 
 func (x *IngestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[41]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2549,7 +2750,7 @@ func (x *IngestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestResponse.ProtoReflect.Descriptor instead.
 func (*IngestResponse) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{41}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *IngestResponse) GetSealed() *SealedDataset {
@@ -2585,7 +2786,7 @@ type AnnounceRequest struct {
 
 func (x *AnnounceRequest) Reset() {
 	*x = AnnounceRequest{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[42]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2597,7 +2798,7 @@ func (x *AnnounceRequest) String() string {
 func (*AnnounceRequest) ProtoMessage() {}
 
 func (x *AnnounceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[42]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2610,7 +2811,7 @@ func (x *AnnounceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnnounceRequest.ProtoReflect.Descriptor instead.
 func (*AnnounceRequest) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{42}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *AnnounceRequest) GetWorker() string {
@@ -2650,7 +2851,7 @@ type AnnounceResponse struct {
 
 func (x *AnnounceResponse) Reset() {
 	*x = AnnounceResponse{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[43]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2662,7 +2863,7 @@ func (x *AnnounceResponse) String() string {
 func (*AnnounceResponse) ProtoMessage() {}
 
 func (x *AnnounceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[43]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2675,7 +2876,7 @@ func (x *AnnounceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnnounceResponse.ProtoReflect.Descriptor instead.
 func (*AnnounceResponse) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{43}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *AnnounceResponse) GetLedger() string {
@@ -2790,7 +2991,7 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\x02id\x18\x02 \x01(\tR\x02id\"+\n" +
 	"\x0fReceiptResponse\x12\x18\n" +
 	"\areceipt\x18\x01 \x01(\fR\areceipt\"\x0f\n" +
-	"\rStatusRequest\"\xff\x02\n" +
+	"\rStatusRequest\"\x96\x04\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04mode\x18\x01 \x01(\tR\x04mode\x12\x16\n" +
 	"\x06ledger\x18\x02 \x01(\tR\x06ledger\x12\x12\n" +
@@ -2803,7 +3004,15 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\x10root_certificate\x18\t \x01(\tR\x0frootCertificate\x12 \n" +
 	"\vcoordinator\x18\n" +
 	" \x01(\tR\vcoordinator\x12&\n" +
-	"\x0ecollaborations\x18\v \x03(\tR\x0ecollaborations\"d\n" +
+	"\x0ecollaborations\x18\v \x03(\tR\x0ecollaborations\x12 \n" +
+	"\vunprotected\x18\f \x03(\tR\vunprotected\x123\n" +
+	"\twitnesses\x18\r \x03(\v2\x15.concordat.v1.WitnessR\twitnesses\x12\x19\n" +
+	"\blog_size\x18\x0e \x01(\x04R\alogSize\x12#\n" +
+	"\rcosigned_size\x18\x0f \x01(\x04R\fcosignedSize\"E\n" +
+	"\aWitness\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x14\n" +
+	"\x05fault\x18\x03 \x01(\tR\x05fault\"d\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x14\n" +
@@ -2830,17 +3039,29 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\x06digest\x18\x03 \x01(\tR\x06digest\x12\x18\n" +
 	"\aobjects\x18\x04 \x03(\tR\aobjects\x12\x12\n" +
 	"\x04wrap\x18\x05 \x01(\fR\x04wrap\x12\"\n" +
-	"\fregistration\x18\x06 \x01(\fR\fregistration\"\xd6\x01\n" +
+	"\fregistration\x18\x06 \x01(\fR\fregistration\"\x84\x02\n" +
 	"\x0eExecuteRequest\x125\n" +
 	"\tdocuments\x18\x01 \x01(\v2\x17.concordat.v1.DocumentsR\tdocuments\x12\x10\n" +
 	"\x03sql\x18\x02 \x01(\tR\x03sql\x12\x10\n" +
 	"\x03rho\x18\x03 \x01(\x01R\x03rho\x12\x14\n" +
 	"\x05grant\x18\x04 \x01(\fR\x05grant\x127\n" +
 	"\bdatasets\x18\x05 \x03(\v2\x1b.concordat.v1.SealedDatasetR\bdatasets\x12\x1a\n" +
-	"\bincident\x18\x06 \x01(\tR\bincident\"L\n" +
+	"\bincident\x18\x06 \x01(\tR\bincident\x12,\n" +
+	"\x06logged\x18\a \x01(\v2\x14.concordat.v1.LoggedR\x06logged\"\xba\x01\n" +
+	"\x06Logged\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\fR\n" +
+	"checkpoint\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x12\n" +
+	"\x04salt\x18\x03 \x01(\fR\x04salt\x12\x12\n" +
+	"\x04body\x18\x04 \x01(\fR\x04body\x12\x1c\n" +
+	"\tinclusion\x18\x05 \x03(\fR\tinclusion\x12\x12\n" +
+	"\x04seen\x18\x06 \x01(\x04R\x04seen\x12 \n" +
+	"\vconsistency\x18\a \x03(\fR\vconsistency\"`\n" +
 	"\x0fExecuteResponse\x12\x16\n" +
 	"\x06answer\x18\x01 \x01(\fR\x06answer\x12!\n" +
-	"\freceipt_body\x18\x02 \x01(\fR\vreceiptBody\"\xa1\x01\n" +
+	"\freceipt_body\x18\x02 \x01(\fR\vreceiptBody\x12\x12\n" +
+	"\x04seen\x18\x03 \x01(\x04R\x04seen\"\xa1\x01\n" +
 	"\x17WorkerOpenUploadRequest\x125\n" +
 	"\tdocuments\x18\x01 \x01(\v2\x17.concordat.v1.DocumentsR\tdocuments\x12\x18\n" +
 	"\adataset\x18\x02 \x01(\tR\adataset\x12\x18\n" +
@@ -2911,7 +3132,7 @@ func file_concordat_v1_concordat_proto_rawDescGZIP() []byte {
 	return file_concordat_v1_concordat_proto_rawDescData
 }
 
-var file_concordat_v1_concordat_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_concordat_v1_concordat_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_concordat_v1_concordat_proto_goTypes = []any{
 	(*Documents)(nil),                // 0: concordat.v1.Documents
 	(*QueryRequest)(nil),             // 1: concordat.v1.QueryRequest
@@ -2944,78 +3165,82 @@ var file_concordat_v1_concordat_proto_goTypes = []any{
 	(*ReceiptResponse)(nil),          // 28: concordat.v1.ReceiptResponse
 	(*StatusRequest)(nil),            // 29: concordat.v1.StatusRequest
 	(*StatusResponse)(nil),           // 30: concordat.v1.StatusResponse
-	(*Node)(nil),                     // 31: concordat.v1.Node
-	(*Worker)(nil),                   // 32: concordat.v1.Worker
-	(*AnalyzeRequest)(nil),           // 33: concordat.v1.AnalyzeRequest
-	(*AnalyzeResponse)(nil),          // 34: concordat.v1.AnalyzeResponse
-	(*SealedDataset)(nil),            // 35: concordat.v1.SealedDataset
-	(*ExecuteRequest)(nil),           // 36: concordat.v1.ExecuteRequest
-	(*ExecuteResponse)(nil),          // 37: concordat.v1.ExecuteResponse
-	(*WorkerOpenUploadRequest)(nil),  // 38: concordat.v1.WorkerOpenUploadRequest
-	(*WorkerOpenUploadResponse)(nil), // 39: concordat.v1.WorkerOpenUploadResponse
-	(*IngestRequest)(nil),            // 40: concordat.v1.IngestRequest
-	(*IngestResponse)(nil),           // 41: concordat.v1.IngestResponse
-	(*AnnounceRequest)(nil),          // 42: concordat.v1.AnnounceRequest
-	(*AnnounceResponse)(nil),         // 43: concordat.v1.AnnounceResponse
+	(*Witness)(nil),                  // 31: concordat.v1.Witness
+	(*Node)(nil),                     // 32: concordat.v1.Node
+	(*Worker)(nil),                   // 33: concordat.v1.Worker
+	(*AnalyzeRequest)(nil),           // 34: concordat.v1.AnalyzeRequest
+	(*AnalyzeResponse)(nil),          // 35: concordat.v1.AnalyzeResponse
+	(*SealedDataset)(nil),            // 36: concordat.v1.SealedDataset
+	(*ExecuteRequest)(nil),           // 37: concordat.v1.ExecuteRequest
+	(*Logged)(nil),                   // 38: concordat.v1.Logged
+	(*ExecuteResponse)(nil),          // 39: concordat.v1.ExecuteResponse
+	(*WorkerOpenUploadRequest)(nil),  // 40: concordat.v1.WorkerOpenUploadRequest
+	(*WorkerOpenUploadResponse)(nil), // 41: concordat.v1.WorkerOpenUploadResponse
+	(*IngestRequest)(nil),            // 42: concordat.v1.IngestRequest
+	(*IngestResponse)(nil),           // 43: concordat.v1.IngestResponse
+	(*AnnounceRequest)(nil),          // 44: concordat.v1.AnnounceRequest
+	(*AnnounceResponse)(nil),         // 45: concordat.v1.AnnounceResponse
 }
 var file_concordat_v1_concordat_proto_depIdxs = []int32{
 	0,  // 0: concordat.v1.ManifestStatus.documents:type_name -> concordat.v1.Documents
 	16, // 1: concordat.v1.UploadStatusResponse.parts:type_name -> concordat.v1.UploadedPart
-	31, // 2: concordat.v1.StatusResponse.nodes:type_name -> concordat.v1.Node
-	32, // 3: concordat.v1.StatusResponse.workers:type_name -> concordat.v1.Worker
-	0,  // 4: concordat.v1.AnalyzeRequest.documents:type_name -> concordat.v1.Documents
-	0,  // 5: concordat.v1.ExecuteRequest.documents:type_name -> concordat.v1.Documents
-	35, // 6: concordat.v1.ExecuteRequest.datasets:type_name -> concordat.v1.SealedDataset
-	0,  // 7: concordat.v1.WorkerOpenUploadRequest.documents:type_name -> concordat.v1.Documents
-	0,  // 8: concordat.v1.IngestRequest.documents:type_name -> concordat.v1.Documents
-	35, // 9: concordat.v1.IngestResponse.sealed:type_name -> concordat.v1.SealedDataset
-	1,  // 10: concordat.v1.AnalystService.Query:input_type -> concordat.v1.QueryRequest
-	3,  // 11: concordat.v1.AnalystService.History:input_type -> concordat.v1.HistoryRequest
-	5,  // 12: concordat.v1.AnalystService.Budget:input_type -> concordat.v1.BudgetRequest
-	7,  // 13: concordat.v1.ParticipantService.ProposeManifest:input_type -> concordat.v1.ProposeManifestRequest
-	8,  // 14: concordat.v1.ParticipantService.SignManifest:input_type -> concordat.v1.SignManifestRequest
-	9,  // 15: concordat.v1.ParticipantService.GetManifest:input_type -> concordat.v1.GetManifestRequest
-	10, // 16: concordat.v1.ParticipantService.SubmitStatement:input_type -> concordat.v1.SubmitStatementRequest
-	12, // 17: concordat.v1.ParticipantService.OpenUpload:input_type -> concordat.v1.OpenUploadRequest
-	14, // 18: concordat.v1.ParticipantService.UploadStatus:input_type -> concordat.v1.UploadStatusRequest
-	17, // 19: concordat.v1.ParticipantService.CompleteUpload:input_type -> concordat.v1.CompleteUploadRequest
-	19, // 20: concordat.v1.ParticipantService.ListDatasets:input_type -> concordat.v1.ListDatasetsRequest
-	21, // 21: concordat.v1.ParticipantService.DeleteDataset:input_type -> concordat.v1.DeleteDatasetRequest
-	23, // 22: concordat.v1.AuditorService.Checkpoint:input_type -> concordat.v1.CheckpointRequest
-	25, // 23: concordat.v1.AuditorService.Entries:input_type -> concordat.v1.EntriesRequest
-	27, // 24: concordat.v1.AuditorService.Receipt:input_type -> concordat.v1.ReceiptRequest
-	29, // 25: concordat.v1.AdminService.Status:input_type -> concordat.v1.StatusRequest
-	33, // 26: concordat.v1.WorkerService.Analyze:input_type -> concordat.v1.AnalyzeRequest
-	36, // 27: concordat.v1.WorkerService.Execute:input_type -> concordat.v1.ExecuteRequest
-	38, // 28: concordat.v1.WorkerService.OpenUpload:input_type -> concordat.v1.WorkerOpenUploadRequest
-	40, // 29: concordat.v1.WorkerService.Ingest:input_type -> concordat.v1.IngestRequest
-	42, // 30: concordat.v1.CoordinatorService.Announce:input_type -> concordat.v1.AnnounceRequest
-	2,  // 31: concordat.v1.AnalystService.Query:output_type -> concordat.v1.QueryEvent
-	4,  // 32: concordat.v1.AnalystService.History:output_type -> concordat.v1.HistoryResponse
-	6,  // 33: concordat.v1.AnalystService.Budget:output_type -> concordat.v1.BudgetResponse
-	11, // 34: concordat.v1.ParticipantService.ProposeManifest:output_type -> concordat.v1.ManifestStatus
-	11, // 35: concordat.v1.ParticipantService.SignManifest:output_type -> concordat.v1.ManifestStatus
-	11, // 36: concordat.v1.ParticipantService.GetManifest:output_type -> concordat.v1.ManifestStatus
-	11, // 37: concordat.v1.ParticipantService.SubmitStatement:output_type -> concordat.v1.ManifestStatus
-	13, // 38: concordat.v1.ParticipantService.OpenUpload:output_type -> concordat.v1.OpenUploadResponse
-	15, // 39: concordat.v1.ParticipantService.UploadStatus:output_type -> concordat.v1.UploadStatusResponse
-	18, // 40: concordat.v1.ParticipantService.CompleteUpload:output_type -> concordat.v1.CompleteUploadEvent
-	20, // 41: concordat.v1.ParticipantService.ListDatasets:output_type -> concordat.v1.ListDatasetsResponse
-	22, // 42: concordat.v1.ParticipantService.DeleteDataset:output_type -> concordat.v1.DeleteDatasetResponse
-	24, // 43: concordat.v1.AuditorService.Checkpoint:output_type -> concordat.v1.CheckpointResponse
-	26, // 44: concordat.v1.AuditorService.Entries:output_type -> concordat.v1.EntriesResponse
-	28, // 45: concordat.v1.AuditorService.Receipt:output_type -> concordat.v1.ReceiptResponse
-	30, // 46: concordat.v1.AdminService.Status:output_type -> concordat.v1.StatusResponse
-	34, // 47: concordat.v1.WorkerService.Analyze:output_type -> concordat.v1.AnalyzeResponse
-	37, // 48: concordat.v1.WorkerService.Execute:output_type -> concordat.v1.ExecuteResponse
-	39, // 49: concordat.v1.WorkerService.OpenUpload:output_type -> concordat.v1.WorkerOpenUploadResponse
-	41, // 50: concordat.v1.WorkerService.Ingest:output_type -> concordat.v1.IngestResponse
-	43, // 51: concordat.v1.CoordinatorService.Announce:output_type -> concordat.v1.AnnounceResponse
-	31, // [31:52] is the sub-list for method output_type
-	10, // [10:31] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	32, // 2: concordat.v1.StatusResponse.nodes:type_name -> concordat.v1.Node
+	33, // 3: concordat.v1.StatusResponse.workers:type_name -> concordat.v1.Worker
+	31, // 4: concordat.v1.StatusResponse.witnesses:type_name -> concordat.v1.Witness
+	0,  // 5: concordat.v1.AnalyzeRequest.documents:type_name -> concordat.v1.Documents
+	0,  // 6: concordat.v1.ExecuteRequest.documents:type_name -> concordat.v1.Documents
+	36, // 7: concordat.v1.ExecuteRequest.datasets:type_name -> concordat.v1.SealedDataset
+	38, // 8: concordat.v1.ExecuteRequest.logged:type_name -> concordat.v1.Logged
+	0,  // 9: concordat.v1.WorkerOpenUploadRequest.documents:type_name -> concordat.v1.Documents
+	0,  // 10: concordat.v1.IngestRequest.documents:type_name -> concordat.v1.Documents
+	36, // 11: concordat.v1.IngestResponse.sealed:type_name -> concordat.v1.SealedDataset
+	1,  // 12: concordat.v1.AnalystService.Query:input_type -> concordat.v1.QueryRequest
+	3,  // 13: concordat.v1.AnalystService.History:input_type -> concordat.v1.HistoryRequest
+	5,  // 14: concordat.v1.AnalystService.Budget:input_type -> concordat.v1.BudgetRequest
+	7,  // 15: concordat.v1.ParticipantService.ProposeManifest:input_type -> concordat.v1.ProposeManifestRequest
+	8,  // 16: concordat.v1.ParticipantService.SignManifest:input_type -> concordat.v1.SignManifestRequest
+	9,  // 17: concordat.v1.ParticipantService.GetManifest:input_type -> concordat.v1.GetManifestRequest
+	10, // 18: concordat.v1.ParticipantService.SubmitStatement:input_type -> concordat.v1.SubmitStatementRequest
+	12, // 19: concordat.v1.ParticipantService.OpenUpload:input_type -> concordat.v1.OpenUploadRequest
+	14, // 20: concordat.v1.ParticipantService.UploadStatus:input_type -> concordat.v1.UploadStatusRequest
+	17, // 21: concordat.v1.ParticipantService.CompleteUpload:input_type -> concordat.v1.CompleteUploadRequest
+	19, // 22: concordat.v1.ParticipantService.ListDatasets:input_type -> concordat.v1.ListDatasetsRequest
+	21, // 23: concordat.v1.ParticipantService.DeleteDataset:input_type -> concordat.v1.DeleteDatasetRequest
+	23, // 24: concordat.v1.AuditorService.Checkpoint:input_type -> concordat.v1.CheckpointRequest
+	25, // 25: concordat.v1.AuditorService.Entries:input_type -> concordat.v1.EntriesRequest
+	27, // 26: concordat.v1.AuditorService.Receipt:input_type -> concordat.v1.ReceiptRequest
+	29, // 27: concordat.v1.AdminService.Status:input_type -> concordat.v1.StatusRequest
+	34, // 28: concordat.v1.WorkerService.Analyze:input_type -> concordat.v1.AnalyzeRequest
+	37, // 29: concordat.v1.WorkerService.Execute:input_type -> concordat.v1.ExecuteRequest
+	40, // 30: concordat.v1.WorkerService.OpenUpload:input_type -> concordat.v1.WorkerOpenUploadRequest
+	42, // 31: concordat.v1.WorkerService.Ingest:input_type -> concordat.v1.IngestRequest
+	44, // 32: concordat.v1.CoordinatorService.Announce:input_type -> concordat.v1.AnnounceRequest
+	2,  // 33: concordat.v1.AnalystService.Query:output_type -> concordat.v1.QueryEvent
+	4,  // 34: concordat.v1.AnalystService.History:output_type -> concordat.v1.HistoryResponse
+	6,  // 35: concordat.v1.AnalystService.Budget:output_type -> concordat.v1.BudgetResponse
+	11, // 36: concordat.v1.ParticipantService.ProposeManifest:output_type -> concordat.v1.ManifestStatus
+	11, // 37: concordat.v1.ParticipantService.SignManifest:output_type -> concordat.v1.ManifestStatus
+	11, // 38: concordat.v1.ParticipantService.GetManifest:output_type -> concordat.v1.ManifestStatus
+	11, // 39: concordat.v1.ParticipantService.SubmitStatement:output_type -> concordat.v1.ManifestStatus
+	13, // 40: concordat.v1.ParticipantService.OpenUpload:output_type -> concordat.v1.OpenUploadResponse
+	15, // 41: concordat.v1.ParticipantService.UploadStatus:output_type -> concordat.v1.UploadStatusResponse
+	18, // 42: concordat.v1.ParticipantService.CompleteUpload:output_type -> concordat.v1.CompleteUploadEvent
+	20, // 43: concordat.v1.ParticipantService.ListDatasets:output_type -> concordat.v1.ListDatasetsResponse
+	22, // 44: concordat.v1.ParticipantService.DeleteDataset:output_type -> concordat.v1.DeleteDatasetResponse
+	24, // 45: concordat.v1.AuditorService.Checkpoint:output_type -> concordat.v1.CheckpointResponse
+	26, // 46: concordat.v1.AuditorService.Entries:output_type -> concordat.v1.EntriesResponse
+	28, // 47: concordat.v1.AuditorService.Receipt:output_type -> concordat.v1.ReceiptResponse
+	30, // 48: concordat.v1.AdminService.Status:output_type -> concordat.v1.StatusResponse
+	35, // 49: concordat.v1.WorkerService.Analyze:output_type -> concordat.v1.AnalyzeResponse
+	39, // 50: concordat.v1.WorkerService.Execute:output_type -> concordat.v1.ExecuteResponse
+	41, // 51: concordat.v1.WorkerService.OpenUpload:output_type -> concordat.v1.WorkerOpenUploadResponse
+	43, // 52: concordat.v1.WorkerService.Ingest:output_type -> concordat.v1.IngestResponse
+	45, // 53: concordat.v1.CoordinatorService.Announce:output_type -> concordat.v1.AnnounceResponse
+	33, // [33:54] is the sub-list for method output_type
+	12, // [12:33] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_concordat_v1_concordat_proto_init() }
@@ -3037,7 +3262,7 @@ func file_concordat_v1_concordat_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_concordat_v1_concordat_proto_rawDesc), len(file_concordat_v1_concordat_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   44,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   6,
 		},
