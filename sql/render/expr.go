@@ -58,8 +58,17 @@ func castSQL(e *plan.Cast, col column) string {
 	return "TRY_CAST(" + arg + " AS " + sqlTypes[e.T] + ")"
 }
 
-// Quote prints a text literal.
-func Quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+// Quote prints a text literal. A NUL would end the query where the engine reads it, so it is printed by its number.
+func Quote(s string) string {
+	parts := strings.Split(s, "\x00")
+	for i, p := range parts {
+		parts[i] = "'" + strings.ReplaceAll(p, "'", "''") + "'"
+	}
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	return "(" + strings.Join(parts, " || chr(0) || ") + ")"
+}
 
 // Identifier prints a quoted name.
 func Identifier(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }

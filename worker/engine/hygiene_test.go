@@ -1,0 +1,116 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"concordat.dev/sql/plan"
+	"concordat.dev/sql/render"
+)
+
+func locked(t *testing.T, cfg Config) *Engine {
+	t.Helper()
+	e, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Close() })
+	return e
+}
+
+// TestLockedDown tries what an engine must never do, as if SQL of a stranger had reached it.
+func TestLockedDown(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "rows.csv")
+	if err := os.WriteFile(file, []byte("a\n1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e := locked(t, Config{Threads: 1})
+	for _, statement := range []string{
+		"SELECT * FROM '" + file + "'", "SELECT * FROM read_csv('" + file + "')", "SELECT * FROM read_text('" + file + "')", "SELECT * FROM read_blob('" + file + "')",
+		"SELECT * FROM glob('/*')", "COPY (SELECT 1) TO '" + file + ".out'", "COPY (SELECT 1) TO '/dev/stdout'", "EXPORT DATABASE '" + file + ".d'",
+		"ATTACH '" + file + ".db'", "ATTACH ':memory:' AS other (TYPE sqlite)", "INSTALL httpfs", "LOAD httpfs", "INSTALL httpfs FROM community", "LOAD '" + file + "'",
+		"FORCE INSTALL json FROM 'http://127.0.0.1:1/'", "SELECT * FROM read_csv('http://127.0.0.1:1/x.csv')", "SELECT * FROM 's3://bucket/x.parquet'",
+		"SET enable_external_access = true", "SET lock_configuration = false", "RESET enable_external_access", "SET memory_limit = '1TB'", "SET threads = 64",
+		"SET temp_directory = '/tmp'", "SET allowed_directories = ['/']", "SET autoload_known_extensions = true", "SET custom_extension_repository = 'http://127.0.0.1:1'",
+		"SET GLOBAL allow_unsigned_extensions = true", "PRAGMA enable_profiling = 'json'", "SET profiling_output = '" + file + ".json'", "SET log_query_path = '" + file + ".log'",
+		"CREATE SECRET s (TYPE s3, KEY_ID 'x', SECRET 'y')", "IMPORT DATABASE '" + file + ".d'",
+	} {
+		if _, err := e.db.Exec(statement); err == nil {
+			t.Errorf("the engine did: %s", statement)
+		}
+	}
+	entries, err := os.ReadDir(filepath.Dir(file))
+	if err != nil || len(entries) != 1 {
+		t.Errorf("%d files beside the one that was there before, error %v", len(entries)-1, err)
+	}
+}
+
+func TestThreadsAndMemoryAreAsConfigured(t *testing.T) {
+	e := locked(t, Config{Memory: "200MB", Threads: 2})
+	var threads int
+	var memory, directory string
+	if err := e.db.QueryRow("SELECT current_setting('threads'), current_setting('memory_limit'), current_setting('temp_directory')").Scan(&threads, &memory, &directory); err != nil {
+		t.Fatal(err)
+	}
+	if threads != 2 || !strings.HasPrefix(memory, "190.7") || directory != "" {
+		t.Errorf("threads %d, memory %s, spills to %q", threads, memory, directory)
+	}
+}
+
+// heavy is a plan over a table of so many rows that it runs for long or needs much memory: a join of a unit with itself.
+func heavy(t *testing.T, e *Engine, rows string) (*plan.Bounded, render.Params) {
+	t.Helper()
+	if _, err := e.db.Exec("CREATE TABLE data_9 AS SELECT 1::BIGINT AS u, range::BIGINT AS x FROM range(" + rows + ")"); err != nil {
+		t.Fatal(err)
+	}
+	scan := &plan.Scan{Dataset: "d", Columns: []plan.Column{{Name: "u", Type: plan.Bigint}, {Name: "x", Type: plan.Bigint}}}
+	on := &plan.Call{Op: "=", T: plan.Boolean, Args: []plan.Expr{&plan.Col{T: plan.Bigint}, &plan.Col{Index: 2, T: plan.Bigint}}}
+	sum := &plan.Call{Op: "+", T: plan.Bigint, Args: []plan.Expr{&plan.Col{Index: 1, T: plan.Bigint}, &plan.Col{Index: 3, T: plan.Bigint}}}
+	b := &plan.Bounded{Input: &plan.Join{Kind: plan.Inner, Left: scan, Right: scan, On: []plan.Expr{on}}, Unit: 0,
+		Keys: []plan.Expr{&plan.Col{Index: 1, T: plan.Bigint}, sum}, KeepNull: []bool{true, true},
+		Sums: []plan.Sum{{Kind: plan.SumUnits, Scale: 1}}, RowsPerGroup: 3, GroupsPerUnit: 3}
+	table := render.Table{Name: "data_9", Columns: map[string]string{"u": "u", "x": "x"}}
+	return b, render.Params{Tables: render.Tables{"d": table}, Salt: "s"}
+}
+
+func TestCancelInterrupts(t *testing.T) {
+	e := locked(t, Config{Memory: "1GB", Threads: 1})
+	b, params := heavy(t, e, "20000")
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	begin := time.Now()
+	_, err := e.Groups(ctx, b, nil, params, 1)
+	if took := time.Since(begin); took > 1200*time.Millisecond {
+		t.Errorf("interrupted after %v", took)
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+	if _, err := e.db.Exec("SELECT 1"); err != nil {
+		t.Errorf("the engine does not go on: %v", err)
+	}
+}
+
+func TestOutOfMemoryTellsNothing(t *testing.T) {
+	e := locked(t, Config{Memory: "30MB", Threads: 1})
+	b, params := heavy(t, e, "3000")
+	_, err := e.Groups(context.Background(), b, nil, params, 1)
+	if !errors.Is(err, ErrEngine) {
+		t.Fatalf("%v", err)
+	}
+	if err.Error() != "engine: execute failed" {
+		t.Errorf("the error tells %q", err)
+	}
+	var f *Failure
+	if !errors.As(err, &f) || !strings.Contains(f.Cause.Error(), "emory") {
+		t.Errorf("the cause is lost: %v", f)
+	}
+	if _, err := e.db.Exec("SELECT 1"); err != nil {
+		t.Errorf("the engine does not go on: %v", err)
+	}
+}
