@@ -20,6 +20,9 @@ var _ concordatv1connect.ParticipantServiceHandler = participantService{}
 func (s participantService) ProposeManifest(ctx context.Context, req *connect.Request[concordatv1.ProposeManifestRequest]) (*connect.Response[concordatv1.ManifestStatus], error) {
 	m, err := document.ParseManifestJSON(req.Msg.GetManifest())
 	if err != nil {
+		if _, denied := s.gate.admitAny(ctx, opPropose); denied != nil {
+			return nil, denied
+		}
 		return nil, fault.New("propose", fault.Invalid, err)
 	}
 	if _, err := s.gate.admit(ctx, opPropose, m.Collaboration); err != nil {

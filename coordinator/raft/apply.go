@@ -13,6 +13,9 @@ import (
 // ErrNoLeader says that the cluster could not be reached in time. The command may still have been, or yet be, applied.
 var ErrNoLeader = errors.New("no leader of the coordinators answered in time")
 
+// ErrTooLarge says that a command is larger than an entry may be.
+var ErrTooLarge = errors.New("command is too large")
+
 // errElsewhere says that this node does not lead, or stopped leading while it worked.
 var errElsewhere = errors.New("not the leader")
 
@@ -21,6 +24,9 @@ const retryEvery = 50 * time.Millisecond
 // Apply has a command committed and applied, here too, and returns the machine's result. It tries again while leaders change, until
 // the context ends: the machine applies a command that comes twice once.
 func (n *Node) Apply(ctx context.Context, command []byte) ([]byte, error) {
+	if len(command) > maxCommand {
+		return nil, fmt.Errorf("raft: apply: %w: %d bytes, at most %d", ErrTooLarge, len(command), maxCommand)
+	}
 	var reply []byte
 	err := n.atLeader(ctx, func(leader string) (err error) {
 		if leader == "" {
@@ -93,9 +99,6 @@ func (n *Node) atLeader(ctx context.Context, try func(leader string) error) erro
 
 // applyHere returns the index of the entry, in 8 bytes, and the result.
 func (n *Node) applyHere(ctx context.Context, command []byte) ([]byte, error) {
-	if len(command) > maxCommand/2 {
-		panic(fmt.Sprintf("raft: command of %d bytes", len(command)))
-	}
 	f := n.raft.Apply(n.machine.seal(command), enqueueTimeout(ctx))
 	if err := f.Error(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errElsewhere, err)

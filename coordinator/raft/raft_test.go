@@ -327,6 +327,19 @@ func TestConfiguredKeysAreChecked(t *testing.T) {
 	}
 }
 
+func TestCommandTooLarge(t *testing.T) {
+	c := newCluster(t)
+	for i, n := range c.nodes {
+		if _, err := n.Apply(c.ctx(), make([]byte, 32<<20+1)); !errors.Is(err, raft.ErrTooLarge) {
+			t.Errorf("node %d: %v", i, err)
+		}
+	}
+	large := bytes.Repeat([]byte("x"), 22<<20) // the largest request of a person, in base64
+	if _, err := c.nodes[(c.leader()+1)%3].Apply(c.ctx(), large); err != nil {
+		t.Errorf("22 MiB: %v", err)
+	}
+}
+
 func TestNoMajorityNoAnswer(t *testing.T) {
 	c := newCluster(t)
 	down := c.leader()

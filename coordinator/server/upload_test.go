@@ -39,7 +39,7 @@ func TestUploadResumesAndChecksEveryPart(t *testing.T) {
 		"nobody":                {m.as("", 0).put(id, 1, two), http.StatusUnauthorized},
 		"part 0":                {p.put(id, 0, one), http.StatusBadRequest},
 		"part beyond the limit": {p.put(id, 1<<20, one), http.StatusBadRequest},
-		"no upload":             {p.put("nothing", 1, one), http.StatusForbidden},
+		"no upload":             {p.put("nothing", 1, one), http.StatusNotFound},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: HTTP %d, want %d", name, c.got, c.want)
