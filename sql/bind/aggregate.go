@@ -180,7 +180,8 @@ func (sel *selection) agg(e *ast.Call) (plan.Agg, bool) {
 	}
 	if !known {
 		sel.refuse(refusal.UnsupportedSyntax, e.Span, "Use count, sum, avg, quantile_cont, median, stddev or variance.", "The aggregate %s is not part of the language.", e.Name)
-		return a, false
+		a.Func, a.Arg = "count", invalid(e, args)
+		return a, true // the roles are still worth judging
 	}
 	want := 1
 	switch {
@@ -293,11 +294,8 @@ func (sel *selection) window(e *ast.Window) plan.Expr {
 	switch e.Name {
 	case "lag", "lead":
 		f.T = f.Args[0].Type()
-		for _, a := range f.Args[1:] {
-			if _, ok := a.(*plan.Const); !ok {
-				sel.refuse(refusal.UnsupportedSyntax, a.Place(), "Write a constant.", "The offset and default of %s are constants.", e.Name)
-				return &plan.Bad{Span: e.Span}
-			}
+		if !sel.looksAlong(e, &f) {
+			return &plan.Bad{Span: e.Span}
 		}
 	case "first_value", "min", "max":
 		f.T = f.Args[0].Type()
@@ -310,4 +308,29 @@ func (sel *selection) window(e *ast.Window) plan.Expr {
 	}
 	sel.windows = append(sel.windows, f)
 	return &plan.Col{Span: e.Span, Index: windowBase + len(sel.windows) - 1, Name: e.Name, T: f.T}
+}
+
+// looksAlong checks the offset and the default of lag and lead.
+func (sel *selection) looksAlong(e *ast.Window, f *plan.WindowFunc) bool {
+	for _, a := range f.Args[1:] {
+		if _, ok := a.(*plan.Const); !ok {
+			sel.refuse(refusal.UnsupportedSyntax, a.Place(), "Write a constant.", "The offset and default of %s are constants.", e.Name)
+			return false
+		}
+	}
+	if len(f.Args) > 1 {
+		n, ok := f.Args[1].(*plan.Const).Value.(int64)
+		if !ok || n < 0 || n > 1000 {
+			sel.refuse(refusal.UnsupportedSyntax, f.Args[1].Place(), "Write a number from 0 to 1000.", "The offset of %s is a small number.", e.Name)
+			return false
+		}
+	}
+	if len(f.Args) > 2 {
+		both, t, ok := sel.unify(e.Span, f.Args[0], f.Args[2])
+		if !ok {
+			return false
+		}
+		f.Args[0], f.Args[2], f.T = both[0], both[1], t
+	}
+	return true
 }

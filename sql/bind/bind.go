@@ -25,11 +25,16 @@ const MaxRelations = 8
 // maxNodes bounds the size of a plan's expressions: aliases that are used twice are copied.
 const maxNodes = 20000
 
+// maxQueries bounds how often queries are bound: a CTE that is used twice is bound twice.
+const maxQueries = 200
+
 type binder struct {
 	catalog   Catalog
 	refused   *refusal.List
 	relations int
 	nodes     int
+	queries   int
+	deepest   int
 	depth     int
 }
 
@@ -42,14 +47,16 @@ func Bind(q ast.Query, catalog Catalog, refused *refusal.List) plan.Relation {
 			Message:    fmt.Sprintf("The query reads datasets more than %d times.", MaxRelations),
 			Suggestion: "Join fewer datasets, or name a subquery once and use it once."})
 	}
-	if b.nodes > maxNodes {
+	if b.nodes > maxNodes || b.queries > maxQueries || b.deepest > 100 {
 		refused.Add(refusal.Refusal{Code: refusal.LimitExceeded, Span: q.Place(), Rule: "plan size",
-			Message: "The query's expressions are too large.", Suggestion: "Use fewer nested aliases and constants."})
+			Message: "The query is too large, or nested too deeply.", Suggestion: "Use fewer nested subqueries, aliases and constants."})
 	}
 	return r
 }
 
-func (b *binder) exceeded() bool { return b.relations > MaxRelations || b.nodes > maxNodes || b.depth > 100 }
+func (b *binder) exceeded() bool {
+	return b.relations > MaxRelations || b.nodes > maxNodes || b.queries > maxQueries || b.depth > 100
+}
 
 func (b *binder) refuse(code refusal.Code, span refusal.Span, suggestion, format string, args ...any) {
 	b.refused.Add(refusal.Refusal{Code: code, Span: span, Rule: "language", Message: fmt.Sprintf(format, args...), Suggestion: suggestion})
@@ -73,10 +80,12 @@ func (e *environment) lookup(name string) *environment {
 }
 
 func (b *binder) query(q ast.Query, env *environment, top bool) plan.Relation {
-	if b.depth++; b.exceeded() {
+	b.queries++
+	b.depth++
+	defer func() { b.depth-- }()
+	if b.deepest = max(b.deepest, b.depth); b.exceeded() {
 		return &plan.Opaque{Span: q.Place()}
 	}
-	defer func() { b.depth-- }()
 	switch q := q.(type) {
 	case *ast.Select:
 		env = withs(q.With, env)

@@ -1,9 +1,11 @@
 package bind
 
 import (
+	"math"
 	"strings"
 
 	"concordat.dev/sql/ast"
+	"concordat.dev/sql/eval"
 	"concordat.dev/sql/plan"
 	"concordat.dev/sql/refusal"
 )
@@ -34,7 +36,7 @@ func (b *binder) expr(e ast.Expr, c context) plan.Expr {
 	case *ast.Const:
 		return constant(e)
 	case *ast.Interval:
-		return &plan.Step{Span: e.Span, Count: e.Count, Unit: e.Unit}
+		b.refuse(refusal.UnsupportedSyntax, e.Span, "Add it to a time, or take it off: column + INTERVAL 7 DAY.", "An INTERVAL stands beside a time only.")
 	case *ast.Call:
 		return b.call(e, c)
 	case *ast.Case:
@@ -70,6 +72,9 @@ func constant(e *ast.Const) plan.Expr {
 
 func (b *binder) cast(e *ast.Cast, c context) plan.Expr {
 	arg, t := b.expr(e.Arg, c), plan.Type(e.Type)
+	if _, bad := arg.(*plan.Bad); bad {
+		return arg
+	}
 	if k, ok := arg.(*plan.Const); ok {
 		if r, wider, ok := readAs(k, t); ok && wider == t {
 			r.Span = e.Span
@@ -83,7 +88,23 @@ func (b *binder) cast(e *ast.Cast, c context) plan.Expr {
 	if arg.Type() == t || t.Whole() && arg.Type().Whole() {
 		return arg
 	}
-	return &plan.Cast{Span: e.Span, Arg: arg, T: t}
+	return folded(&plan.Cast{Span: e.Span, Arg: arg, T: t})
+}
+
+// folded computes what is computed from constants alone.
+func folded(e plan.Expr) plan.Expr {
+	for _, a := range plan.Children(e) {
+		switch a.(type) {
+		case *plan.Const, *plan.Step:
+		default:
+			return e
+		}
+	}
+	v := eval.Value(e, nil)
+	if f, ok := v.(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
+		v = nil
+	}
+	return &plan.Const{Span: e.Place(), Value: v, T: e.Type()}
 }
 
 func (b *binder) caseWhen(e *ast.Case, c context) plan.Expr {
@@ -130,6 +151,10 @@ func (b *binder) call(e *ast.Call, c context) plan.Expr {
 	}
 	args := make([]plan.Expr, len(e.Args))
 	for i, a := range e.Args {
+		if step, ok := a.(*ast.Interval); ok && (e.Name == "+" || e.Name == "-") {
+			args[i] = &plan.Step{Span: step.Span, Count: step.Count, Unit: step.Unit}
+			continue
+		}
 		args[i] = b.expr(a, c)
 	}
 	switch e.Name {

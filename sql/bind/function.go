@@ -30,8 +30,8 @@ func (b *binder) function(e *ast.Call, args []plan.Expr) plan.Expr {
 		if e.Operator {
 			what = "The operator " + e.Name
 		}
-		b.refuse(refusal.UnsupportedSyntax, e.Span, "", "%s is not part of the language.", what)
-		return &plan.Bad{Span: e.Span}
+		b.refuse(refusal.UnsupportedSyntax, e.Span, instead(e.Name), "%s is not part of the language.", what)
+		return invalid(e, args)
 	}
 	for _, a := range args {
 		if _, bad := a.(*plan.Bad); bad {
@@ -39,6 +39,9 @@ func (b *binder) function(e *ast.Call, args []plan.Expr) plan.Expr {
 		}
 	}
 	if r := sig(b, e, args); r != nil {
+		if _, call := r.(*plan.Call); call {
+			return folded(r)
+		}
 		return r
 	}
 	var types []string
@@ -46,8 +49,42 @@ func (b *binder) function(e *ast.Call, args []plan.Expr) plan.Expr {
 		types = append(types, string(a.Type()))
 	}
 	b.refuse(refusal.UnsupportedSyntax, e.Span, "Check the arguments, or CAST them.", "%s does not take (%s).", e.Name, strings.Join(types, ", "))
-	// what the arguments are is still worth judging
+	return invalid(e, args)
+}
+
+// invalid stands for a call that was refused: what its arguments are is still worth judging.
+func invalid(e *ast.Call, args []plan.Expr) plan.Expr {
 	return &plan.Call{Span: e.Span, Op: "invalid", Args: args, T: plan.Null}
+}
+
+// instead is what may be written in the place of a function that is not in the language.
+func instead(name string) string {
+	switch name {
+	case "%", "mod":
+		return "Group by floor(column / n)."
+	case "substr", "substring":
+		return "Use left(column, n)."
+	case "||", "concat", "concat_ws":
+		return "Group by the columns one by one."
+	case "strftime":
+		return "Use date_trunc('month', column)."
+	case "!~~*", "~~*", "regexp_matches", "contains", "starts_with", "prefix", "suffix", "like_escape", "~~~":
+		return "Use LIKE 'prefix%'."
+	case "ifnull", "nvl":
+		return "Use coalesce(column, value)."
+	case "if", "iff", "nullif":
+		return "Use CASE WHEN … THEN … ELSE … END."
+	case "now", "current_date", "today", "current_timestamp", "get_current_timestamp":
+		return "Write the date: DATE '2026-01-31'."
+	}
+	var known []string
+	for k := range scalars {
+		known = append(known, k)
+	}
+	if n := near(name, known); n != "" && len(name) > 2 {
+		return "Did you mean " + n + "?"
+	}
+	return "Leave it out; docs/LANGUAGE.md lists the functions."
 }
 
 func plus(b *binder, e *ast.Call, args []plan.Expr) plan.Expr {

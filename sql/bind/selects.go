@@ -23,12 +23,13 @@ type selection struct {
 	prints  map[string]int // fingerprint of a key -> its index
 	aggs    []plan.Agg
 	windows []plan.WindowFunc
+	ordered bool // ORDER BY means something: in the outermost query, or with LIMIT
 }
 
 // selects binds one SELECT. Outer is the scope of the query around a correlated subquery, which only exists.go gives.
 func (b *binder) selects(q *ast.Select, env *environment, outer *scope, top bool) plan.Relation {
 	input, s := b.from(q.From, env)
-	sel := &selection{binder: b, q: q, env: env, prints: map[string]int{}}
+	sel := &selection{binder: b, q: q, env: env, prints: map[string]int{}, ordered: top || q.Limit != nil}
 	sel.pre = context{scope: s, env: env, aliases: aliases(q.Items)}
 	input = sel.where(input)
 	sel.post = sel.pre
@@ -42,7 +43,7 @@ func (b *binder) selects(q *ast.Select, env *environment, outer *scope, top bool
 	exprs, names := sel.items()
 	having := sel.conditions(q.Having)
 	qualify := sel.conditions(q.Qualify)
-	order := sel.order(exprs, names, top || q.Limit != nil)
+	order := sel.order(exprs, names)
 	if opaque(input) {
 		return &plan.Opaque{Span: q.Span}
 	}
@@ -90,7 +91,8 @@ func (sel *selection) assemble(input plan.Relation, aggregated bool, exprs []pla
 	return sel.finish(r, exprs, names, order)
 }
 
-// finish projects, sorts and cuts. Sort keys that are not in the list travel as hidden columns.
+// finish projects, sorts and cuts. Sort keys that are not in the list travel as hidden columns; where the order means nothing they are
+// there to be judged.
 func (sel *selection) finish(r plan.Relation, exprs []plan.Expr, names []string, order []plan.OrderKey) plan.Relation {
 	visible := len(exprs)
 	project := &plan.Project{Input: r, Exprs: exprs, Names: names}
@@ -103,6 +105,9 @@ func (sel *selection) finish(r plan.Relation, exprs []plan.Expr, names []string,
 			}
 		}
 		if at < 0 {
+			if sel.q.Distinct && !sel.ordered {
+				continue
+			}
 			if sel.q.Distinct {
 				sel.refuse(refusal.UnsupportedSyntax, k.Expr.Place(), "Put the expression into the SELECT list.", "With DISTINCT, ORDER BY takes what the SELECT list has.")
 				continue
@@ -120,7 +125,7 @@ func (sel *selection) finish(r plan.Relation, exprs []plan.Expr, names []string,
 		}
 		out = d
 	}
-	if len(order) > 0 {
+	if len(order) > 0 && sel.ordered {
 		out = &plan.Sort{Input: out, Keys: order}
 	}
 	out = limit(out, sel.q.Limit)
@@ -250,11 +255,8 @@ func (sel *selection) conditions(e ast.Expr) []plan.Expr {
 	return plan.Conjuncts(sel.condition(e, sel.post))
 }
 
-// order binds ORDER BY: positions, aliases of the list, or expressions. In a subquery without LIMIT an order means nothing.
-func (sel *selection) order(exprs []plan.Expr, names []string, means bool) []plan.OrderKey {
-	if !means {
-		return nil
-	}
+// order binds ORDER BY: positions, aliases of the list, or expressions.
+func (sel *selection) order(exprs []plan.Expr, names []string) []plan.OrderKey {
 	var out []plan.OrderKey
 	if sel.q.OrderAll {
 		for _, e := range exprs {

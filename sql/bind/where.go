@@ -100,7 +100,26 @@ func (sel *selection) exists(e *ast.Exists, kind plan.JoinKind, left plan.Relati
 	if opaque(right) || opaque(left) {
 		return nil
 	}
+	j.Right = sel.listed(q.Items, right, inner)
 	return j
+}
+
+// listed adds the SELECT list of an EXISTS behind the columns of its relation: it computes nothing, but what it names is judged.
+func (sel *selection) listed(items []ast.Item, r plan.Relation, s *scope) plan.Relation {
+	p := &plan.Project{Input: r}
+	for i, c := range r.Schema() {
+		p.Exprs, p.Names = append(p.Exprs, &plan.Col{Index: i, Name: c.Name, T: c.Type, Starred: true}), append(p.Names, c.Name)
+	}
+	plain := len(p.Exprs)
+	for _, it := range items {
+		if _, star := it.Expr.(*ast.Star); !star {
+			p.Exprs, p.Names = append(p.Exprs, sel.expr(it.Expr, context{scope: s, env: sel.env})), append(p.Names, "")
+		}
+	}
+	if len(p.Exprs) == plain {
+		return r
+	}
+	return p
 }
 
 // hiddenBy are the outer columns whose names an inner scope leaves free: an unqualified name means the inner column first.

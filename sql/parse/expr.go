@@ -312,7 +312,11 @@ func (d *decoder) cast(o object, location int) ast.Expr {
 	}
 	name, ok := castTypes[id]
 	if !ok {
-		d.unsupported(span, "A CAST to "+strings.ToLower(id), "Cast to boolean, integer, bigint, double, varchar, date or timestamp.")
+		suggestion := "Cast to boolean, integer, bigint, double, varchar, date or timestamp."
+		if id == "INTERVAL" {
+			suggestion = "Write a number and a unit: INTERVAL 7 DAY."
+		}
+		d.unsupported(span, "A CAST to "+strings.ToLower(id), suggestion)
 		return nil
 	}
 	d.finish(o, span)

@@ -47,32 +47,37 @@ var intervals = map[string]string{
 	"to_hours": "hour", "to_minutes": "minute", "to_seconds": "second",
 }
 
-// interval recognises the shape that the parser gives INTERVAL n UNIT, and no other: to_days(CAST(trunc(CAST(n AS DOUBLE)) AS INTEGER)).
+// interval recognises the shape that the parser gives INTERVAL n UNIT, and no other (PRIVACY.md R12): to_days(CAST(trunc(CAST(n AS DOUBLE))
+// AS INTEGER)), where the parser made up cast and trunc, which have no place in the text. Seconds are not cut to integers.
 func (d *decoder) interval(o object, name string, location int) ast.Expr {
 	unit, ok := intervals[name]
 	if !ok {
 		return nil
 	}
-	list := o.list("children")
-	if len(list) != 1 {
+	inner, ok := only(o)
+	if !ok {
 		return nil
 	}
-	inner := newObject(list[0])
-	for inner.text("class") == "CAST" || inner.text("class") == "FUNCTION" && inner.text("function_name") == "trunc" {
-		if inner.text("class") == "CAST" {
-			inner = inner.object("child")
-			continue
-		}
-		children := inner.list("children")
-		if len(children) != 1 {
+	if unit != "second" {
+		if !madeUp(inner, "CAST") || !castTo(inner, "INTEGER", "BIGINT") {
 			return nil
 		}
-		inner = newObject(children[0])
+		trunc := inner.object("child")
+		if !madeUp(trunc, "FUNCTION") || trunc.text("function_name") != "trunc" {
+			return nil
+		}
+		if inner, ok = only(trunc); !ok {
+			return nil
+		}
 	}
-	if inner.text("class") != "CONSTANT" {
+	if inner.text("class") != "CAST" || !castTo(inner, "DOUBLE") {
 		return nil
 	}
-	c, _ := d.expr(inner).(*ast.Const)
+	number := inner.object("child")
+	if number.text("class") != "CONSTANT" || number.location() != location {
+		return nil
+	}
+	c, _ := d.expr(number).(*ast.Const)
 	if c == nil {
 		return nil
 	}
@@ -91,6 +96,27 @@ func (d *decoder) interval(o object, name string, location int) ast.Expr {
 		}
 	}
 	return &ast.Interval{Span: span, Count: count, Unit: unit}
+}
+
+// only is the one argument of a function.
+func only(o object) (object, bool) {
+	list := o.list("children")
+	if len(list) != 1 {
+		return object{}, false
+	}
+	return newObject(list[0]), true
+}
+
+func madeUp(o object, class string) bool { return o.text("class") == class && o.location() < 0 }
+
+func castTo(o object, ids ...string) bool {
+	id := o.object("cast_type").text("id")
+	for _, want := range ids {
+		if id == want {
+			return true
+		}
+	}
+	return false
 }
 
 func wholeNumber(v any) (int64, bool) {

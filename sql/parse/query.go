@@ -23,6 +23,9 @@ func (d *decoder) unsupported(span refusal.Span, what string, suggestion ...stri
 	if span.End <= span.Start {
 		span = d.src.all()
 	}
+	if len(suggestion) == 0 {
+		suggestion = []string{"Leave it out; docs/LANGUAGE.md lists what can be written."}
+	}
 	d.refused.Add(refusal.Refusal{Code: refusal.UnsupportedSyntax, Span: span, Rule: "language",
 		Message: what + " is not part of the language.", Suggestion: strings.Join(suggestion, " ")})
 }
@@ -107,7 +110,7 @@ func (d *decoder) query(o object, span refusal.Span) ast.Query {
 	case "SET_OPERATION_NODE":
 		return d.union(o, span)
 	case "RECURSIVE_CTE_NODE":
-		d.unsupported(d.src.find("recursive"), "WITH RECURSIVE")
+		d.unsupported(d.src.find("recursive"), "WITH RECURSIVE", "Write WITH without RECURSIVE.")
 	case "":
 		return nil
 	default:
@@ -116,7 +119,9 @@ func (d *decoder) query(o object, span refusal.Span) ast.Query {
 	return nil
 }
 
-func words(kind string) string { return strings.ReplaceAll(strings.TrimSuffix(kind, "_NODE"), "_", " ") }
+func words(kind string) string {
+	return strings.ReplaceAll(strings.TrimSuffix(kind, "_NODE"), "_", " ")
+}
 
 func (d *decoder) selectNode(o object, span refusal.Span) ast.Query {
 	q := &ast.Select{Span: span, With: d.with(o)}
@@ -169,7 +174,7 @@ func (d *decoder) modifiers(o object, q *ast.Select) {
 			q.Limit = d.limit(node)
 		case "DISTINCT_MODIFIER":
 			if node.has("distinct_on_targets") {
-				d.unsupported(d.src.find("distinct"), "DISTINCT ON")
+				d.unsupported(d.src.find("distinct"), "DISTINCT ON", "Number the rows of each unit with row_number() and keep the first.")
 			}
 			q.Distinct = true
 		case "LIMIT_PERCENT_MODIFIER":

@@ -41,9 +41,9 @@ func (d *decoder) source(o object, kind string) ast.Table {
 	case "SHOW_REF":
 		d.refused.Add(refusal.Refusal{Code: refusal.NotOneSelect, Span: d.src.all(), Rule: "one statement",
 			Message: "A query is exactly one SELECT; DESCRIBE, SHOW and SUMMARIZE are not.", Suggestion: "The schema is in the manifest's policies."})
-		d.unsupported(d.src.all(), "DESCRIBE, SHOW or SUMMARIZE")
+		d.unsupported(d.src.all(), "DESCRIBE, SHOW or SUMMARIZE", "The schema is in the manifest's policies.")
 	case "PIVOT":
-		d.unsupported(d.src.find("pivot"), "PIVOT")
+		d.unsupported(d.src.find("pivot"), "PIVOT", "Group by the column, or count with FILTER for each of its values.")
 	default:
 		span, _ := d.src.token(location)
 		d.unsupported(span, words(kind))

@@ -52,7 +52,7 @@ func (f *Forcing) expr(e Expr) Expr {
 			if f.seen-1 == f.target {
 				return &Const{Span: n.Span, Value: f.with, T: Boolean}
 			}
-			return e // a comparison inside a comparison is part of it
+			// the conditions of a CASE that is compared, and comparisons that are compared, are forced one by one as well
 		}
 		c := *n
 		c.Args = f.all(n.Args)

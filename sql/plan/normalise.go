@@ -85,6 +85,14 @@ func substituteAll(list []Expr, with []Expr) []Expr {
 	return out
 }
 
+func simplified(list []Expr, with []Expr) []Expr {
+	out := substituteAll(list, with)
+	for i, e := range out {
+		out[i] = Simplify(e)
+	}
+	return out
+}
+
 func dissolve(r Relation) shape {
 	switch r := r.(type) {
 	case *Filter:
@@ -190,18 +198,22 @@ func dissolveAggregate(r *Aggregate) shape {
 	return sortedAggregate(a)
 }
 
-// sortedAggregate puts keys and aggregates in the order of their fingerprints; a projection gives the old order back.
+// sortedAggregate puts keys and aggregates in the order of their fingerprints, equal ones once; a projection gives the old order back.
 func sortedAggregate(a *Aggregate) shape {
-	keys, aggs := order(len(a.Keys), func(i int) string { return Fingerprint(a.Keys[i]) }), order(len(a.Aggs), func(i int) string { return aggText(a.Aggs[i]) })
+	keyText, aggPrint := func(i int) string { return Fingerprint(a.Keys[i]) }, func(i int) string { return aggText(a.Aggs[i]) }
 	out := &Aggregate{Span: a.Span, Input: a.Input, Distinct: a.Distinct}
 	at := make([]int, len(a.Keys)+len(a.Aggs))
-	for to, from := range keys {
-		out.Keys, out.Names = append(out.Keys, a.Keys[from]), append(out.Names, a.Names[from])
-		at[from] = to
+	for i, from := range order(len(a.Keys), keyText) {
+		if i == 0 || keyText(from) != Fingerprint(out.Keys[len(out.Keys)-1]) {
+			out.Keys, out.Names = append(out.Keys, a.Keys[from]), append(out.Names, a.Names[from])
+		}
+		at[from] = len(out.Keys) - 1
 	}
-	for to, from := range aggs {
-		out.Aggs, out.Names = append(out.Aggs, a.Aggs[from]), append(out.Names, a.Names[len(a.Keys)+from])
-		at[len(a.Keys)+from] = len(a.Keys) + to
+	for i, from := range order(len(a.Aggs), aggPrint) {
+		if i == 0 || aggPrint(from) != aggText(out.Aggs[len(out.Aggs)-1]) {
+			out.Aggs, out.Names = append(out.Aggs, a.Aggs[from]), append(out.Names, a.Names[len(a.Keys)+from])
+		}
+		at[len(a.Keys)+from] = len(out.Keys) + len(out.Aggs) - 1
 	}
 	s := shape{base: out}
 	schema := out.Schema()
@@ -228,13 +240,13 @@ func dissolveWindow(r *Window) shape {
 	width := len(s.base.Schema())
 	out := shape{exprs: append([]Expr{}, s.exprs...), names: append([]string{}, s.names...)}
 	for i, f := range r.Funcs {
-		f.Args, f.Partition = substituteAll(f.Args, s.exprs), substituteAll(f.Partition, s.exprs)
+		f.Args, f.Partition = simplified(f.Args, s.exprs), ordered(simplified(f.Partition, s.exprs), true)
 		f.Order = append([]OrderKey{}, f.Order...)
 		for k := range f.Order {
-			f.Order[k].Expr = Substitute(f.Order[k].Expr, s.exprs)
+			f.Order[k].Expr = Simplify(Substitute(f.Order[k].Expr, s.exprs))
 		}
 		if f.Filter != nil {
-			f.Filter = Substitute(f.Filter, s.exprs)
+			f.Filter = Simplify(Substitute(f.Filter, s.exprs))
 		}
 		w.Funcs = append(w.Funcs, f)
 		out.exprs = append(out.exprs, &Col{Span: f.Span, Index: width + i, Name: f.Func, T: f.T})
@@ -286,5 +298,5 @@ func conditions(list []Expr) []Expr {
 	for _, e := range list {
 		out = append(out, Conjuncts(Simplify(e))...)
 	}
-	return ordered(out, true)
+	return ordered(exclusions(out), true)
 }

@@ -99,6 +99,8 @@ func junction(c *Call) Expr {
 	}
 	if c.Op == "or" {
 		flat = alternatives(flat)
+	} else {
+		flat = exclusions(flat)
 	}
 	flat = ordered(flat, true)
 	if len(flat) == 1 {
@@ -138,6 +140,52 @@ func alternatives(list []Expr) []Expr {
 		}
 	}
 	return out
+}
+
+// exclusions joins x <> 1 AND x NOT IN (2, 3) to NOT x IN (1, 2, 3).
+func exclusions(list []Expr) []Expr {
+	var out []Expr
+	at := map[string]int{}
+	for _, e := range list {
+		in := excluded(e)
+		if in == nil {
+			out = append(out, e)
+			continue
+		}
+		key := Fingerprint(in.Args[0])
+		i, have := at[key]
+		if !have {
+			at[key] = len(out)
+			out = append(out, e)
+			continue
+		}
+		other := excluded(out[i])
+		in.Args, in.Span = append(in.Args, other.Args[1:]...), in.Cover(other.Span)
+		all := membership(in)
+		out[i] = Simplify(&Call{Span: in.Span, Op: "not", Args: []Expr{all}, T: Boolean})
+	}
+	return out
+}
+
+// excluded reads x <> constant and x NOT IN (constants) as a new x IN (constants); nil when it is neither.
+func excluded(e Expr) *Call {
+	c, ok := e.(*Call)
+	if !ok {
+		return nil
+	}
+	if c.Op == "not" {
+		if c, ok = c.Args[0].(*Call); !ok || c.Op != "in" {
+			return nil
+		}
+	} else if c.Op != "<>" {
+		return nil
+	}
+	for _, a := range c.Args[1:] {
+		if _, isConst := a.(*Const); !isConst {
+			return nil
+		}
+	}
+	return &Call{Span: e.Place(), Op: "in", Args: append([]Expr{}, c.Args...), T: Boolean}
 }
 
 func membership(c *Call) Expr {
