@@ -2,10 +2,12 @@ package api
 
 import (
 	"context"
+	"errors"
 
 	"connectrpc.com/connect"
 
 	"concordat.dev/coordinator/dispatch"
+	"concordat.dev/protocol/checkpoint"
 	"concordat.dev/protocol/fault"
 	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
 	"concordat.dev/protocol/gen/concordat/v1/concordatv1connect"
@@ -21,7 +23,21 @@ func (s adminService) Status(ctx context.Context, _ *connect.Request[concordatv1
 	out := &concordatv1.StatusResponse{
 		Mode: basis.Mesh.Mode, Ledger: basis.Ledger, Node: s.Replica.ID(), Leader: s.Replica.Leader(),
 		MarblerunManifest: basis.Mesh.MarbleRunManifest, RootCertificate: basis.Mesh.RootCertificate, Coordinator: basis.Mesh.Coordinator,
-		Collaborations: s.State.Collaborations(),
+		Collaborations: s.State.Collaborations(), Unprotected: s.State.Unprotected(),
+		LogSize: uint64(s.State.Tree().Size()), //nolint:gosec // never negative
+	}
+	if _, size, ok := s.State.Head(); ok {
+		out.CosignedSize = uint64(size) //nolint:gosec // never negative
+	}
+	for _, w := range s.Cosign.Status() {
+		told := &concordatv1.Witness{Key: w.Key, Size: uint64(w.Size)} //nolint:gosec // never negative
+		switch {
+		case errors.Is(w.Fault, checkpoint.ErrRolledBack), errors.Is(w.Fault, checkpoint.ErrForked):
+			told.Fault = w.Fault.Error()
+		case w.Fault != nil: // addresses and errors of the network are no business of strangers
+			told.Fault = "it does not cosign; this coordinator's log says why"
+		}
+		out.Witnesses = append(out.Witnesses, told)
 	}
 	for _, n := range s.Replica.Nodes(ctx) {
 		out.Nodes = append(out.Nodes, &concordatv1.Node{Id: n.ID, Address: n.Address, Voter: n.Voter, Reachable: n.Reachable})

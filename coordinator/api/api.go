@@ -23,6 +23,7 @@ import (
 	"concordat.dev/coordinator/seal"
 	"concordat.dev/coordinator/state"
 	"concordat.dev/coordinator/store"
+	"concordat.dev/coordinator/witness"
 	"concordat.dev/protocol/authn"
 	"concordat.dev/protocol/endorse"
 	"concordat.dev/protocol/fault"
@@ -49,6 +50,7 @@ type Config struct {
 	Store    *store.Store
 	Root     seal.Root
 	Identity *marble.Identity
+	Cosign   *witness.Collector
 	Now      func() time.Time
 	Logger   zerolog.Logger
 	Record   func(Audit)
@@ -163,28 +165,28 @@ func (a *API) ledger() (*ledgerKeys, error) {
 }
 
 // Open begins to serve people, as soon as the state has a ledger. Requests that were signed before are refused, since an earlier
-// process may have accepted them.
-func (a *API) Open() error {
+// process may have accepted them. It returns what signs the ledger's log.
+func (a *API) Open() (*log.Signer, error) {
 	id := a.State.Basis().Ledger
 	logKey, err := key.FromSeed(a.Root.Derive(seal.Log, id))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	grantKey, err := key.FromSeed(a.Root.Derive(seal.Grant, id))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	k := &ledgerKeys{ledger: id, grant: grantKey}
 	if k.log, err = log.NewSigner(id, logKey); err != nil {
-		return err
+		return nil, err
 	}
 	public := grant.Keys{Ledger: id, Log: logKey.Public(), Grant: grantKey.Public()}
 	if k.endorsement, err = grant.EndorseKeys(public, a.Identity.Certificate); err != nil {
-		return err
+		return nil, err
 	}
 	k.authn = authn.NewVerifier(authn.Config{Audience: id, Now: a.Now, Known: a.knows, MaxBody: maxRequest, Anonymous: true})
 	a.keys.Store(k)
-	return nil
+	return k.log, nil
 }
 
 // knows says whether a key is somebody's. This replica may not have heard yet of what another acknowledged; where no leader can say

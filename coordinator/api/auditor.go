@@ -154,16 +154,11 @@ func (a *API) bundle(q state.Query, r sealedRelease, result answer.Result) (rece
 	for _, p := range m.Documents.Policies {
 		out.Policies = append(out.Policies, p)
 	}
-	keys, err := a.ledger()
+	checkpoint, size, err := a.head(q)
 	if err != nil {
 		return out, err
 	}
-	tree := a.State.Tree()
-	checkpoint, err := keys.log.Checkpoint(tree, tree.Size())
-	if err != nil {
-		return out, err
-	}
-	out.Index, out.Salt, out.Checkpoint, out.Root = q.Receipt, entry.Salt, string(checkpoint), a.Identity.Root.Raw
-	out.Proof, err = tree.Inclusion(tree.Size(), q.Receipt)
+	out.Index, out.Salt, out.Checkpoint, out.Root = q.Receipt, entry.Salt, checkpoint, a.Identity.Root.Raw
+	out.Proof, err = a.State.Tree().Inclusion(size, q.Receipt)
 	return out, err
 }

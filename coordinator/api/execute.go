@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"connectrpc.com/connect"
-
 	"concordat.dev/coordinator/dispatch"
 	"concordat.dev/coordinator/state"
 	"concordat.dev/coordinator/store"
@@ -93,13 +91,18 @@ func (a *API) run(ctx context.Context, q state.Query) (sealedRelease, *answer.Fa
 	for _, d := range q.Datasets {
 		loaded = append(loaded, d.Digest)
 	}
+	if err := a.cosigned(ctx, q, q.Leaf); err != nil {
+		return sealedRelease{}, nil, err
+	}
+	var lag error // why this ledger can't prove to a worker what it demands; no fault of the worker
 	done, err := dispatch.Do(ctx, a.Workers, loaded, func(ctx context.Context, c dispatch.Client) (*concordatv1.ExecuteResponse, error) {
-		r, err := c.Execute(ctx, connect.NewRequest(request))
-		if err != nil {
-			return nil, err
-		}
-		return r.Msg, nil
+		var r *concordatv1.ExecuteResponse
+		r, lag, err = a.ask(ctx, c, q, request)
+		return r, err
 	})
+	if lag != nil {
+		return sealedRelease{}, nil, lag
+	}
 	if errors.Is(err, dispatch.ErrNoWorker) { // asking again is free, and may find one
 		return sealedRelease{}, nil, fault.New("execute", fault.Unavailable, err)
 	}
@@ -159,15 +162,7 @@ func (a *API) grant(q state.Query, text []byte) (grant.Signed, error) {
 	g := grant.Grant{
 		Query: q.ID, Ledger: keys.ledger, Collaboration: q.Collaboration, Version: q.Version, Manifest: q.Manifest,
 		Person: q.Person, Participant: q.Participant, SQL: canon.Sum(text), Plan: canon.Digest(q.Plan), Question: canon.Digest(q.Question),
-		Index: q.Index, Reserved: q.At.UTC().Format(time.RFC3339),
-	}
-	for _, d := range q.Datasets {
-		g.Datasets = append(g.Datasets, grant.Dataset{ID: d.Dataset, Version: d.Version, Sealed: canon.Digest(d.Digest)})
-	}
-	for _, p := range q.Price {
-		g.Price = append(g.Price, grant.Price{
-			Owner: p.Owner, Namespace: p.Namespace, Rho: int64(p.Amount.Rho), SpentBefore: int64(p.Before), Queries: p.Amount.Queries,
-		})
+		Index: q.Index, Reserved: q.At.UTC().Format(time.RFC3339), Datasets: q.Granted(), Price: q.Paid(),
 	}
 	return grant.Sign(g, keys.grant, keys.endorsement)
 }
@@ -191,7 +186,7 @@ func (a *API) commit(ctx context.Context, asked, paid state.Query, r sealedRelea
 	if recorded.Query.Object != name { // somebody else's execution of the same question was first: the same release, its receipt
 		return a.stored(ctx, recorded.Query)
 	}
-	return a.tell(recorded.Query, r)
+	return a.tell(ctx, recorded.Query, r)
 }
 
 // stored opens the release of a query that was recorded.
@@ -204,11 +199,14 @@ func (a *API) stored(ctx context.Context, q state.Query) (released, error) {
 	if err := json.Unmarshal(plain, &r); err != nil {
 		return released{}, err
 	}
-	return a.tell(q, r)
+	return a.tell(ctx, q, r)
 }
 
-// tell makes answer and receipt of a recorded release.
-func (a *API) tell(q state.Query, r sealedRelease) (released, error) {
+// tell makes answer and receipt of a recorded release, once the witnesses that its manifest demands have seen that it was recorded.
+func (a *API) tell(ctx context.Context, q state.Query, r sealedRelease) (released, error) {
+	if err := a.cosigned(ctx, q, q.Receipt); err != nil {
+		return released{}, err
+	}
 	got, err := answer.Parse(r.Answer)
 	if err != nil {
 		return released{}, err

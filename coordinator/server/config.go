@@ -33,6 +33,8 @@ import (
 //	  - {name: c3, raft: "127.0.0.1:7103"}
 //	founders: ["ed25519:…"]
 //	mesh: {marblerun_manifest: "sha256:…", coordinator: "sha256:…"}
+//	witnesses:
+//	  - {key: "clinic.example/witness+74703649+B…", url: "https://witness.clinic.example"}
 type Config struct {
 	// Node is this process's name among the voters. It is for people; nodes prove themselves by their key.
 	Node string `yaml:"node"`
@@ -49,7 +51,10 @@ type Config struct {
 	Founders []string `yaml:"founders"`
 	// Mesh is what the running mesh is; manifests that pin another one are refused.
 	Mesh Mesh `yaml:"mesh"`
-	// Time is the source of the state machine's time: "host", the only one without witnesses, or empty for the same.
+	// Witnesses are those that can be asked to cosign the log. Who has to, and how many, each manifest says; their time then is that
+	// of its budgets.
+	Witnesses []Witness `yaml:"witnesses,omitempty"`
+	// Time is the source of the state machine's own time: "host", or empty for the same.
 	Time string `yaml:"time,omitempty"`
 	// Election is how long a leader may be silent before the others choose another one: 1s when empty, more between distant sites.
 	Election time.Duration `yaml:"election,omitempty"`
@@ -113,6 +118,13 @@ func (c Config) check() error {
 		need(err == nil, "%s: %q is not host:port", l.name, l.address)
 	}
 	need(c.Election == 0 || c.Election >= 50*time.Millisecond && c.Election <= time.Minute, "election: %s is not from 50ms to 1m", c.Election)
+	known := map[string]bool{}
+	for i, w := range c.Witnesses {
+		err := w.check()
+		need(err == nil, "witnesses[%d]: %w", i, err)
+		need(!known[w.Key], "witnesses[%d].key: named twice", i)
+		known[w.Key] = true
+	}
 	self := false
 	seen := map[string]bool{}
 	for i, v := range c.Voters {

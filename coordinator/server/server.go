@@ -17,10 +17,12 @@ import (
 
 	"concordat.dev/coordinator/api"
 	"concordat.dev/coordinator/dispatch"
+	ledgerlog "concordat.dev/coordinator/log"
 	"concordat.dev/coordinator/raft"
 	"concordat.dev/coordinator/seal"
 	"concordat.dev/coordinator/state"
 	"concordat.dev/coordinator/store"
+	"concordat.dev/coordinator/witness"
 	"concordat.dev/policies/approval"
 	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/key"
@@ -38,6 +40,7 @@ type Server struct {
 	store   *store.Store
 	workers *dispatch.Pool
 	api     *api.API
+	cosign  *witness.Collector
 
 	http   []*http.Server
 	cancel context.CancelFunc
@@ -112,13 +115,18 @@ func (s *Server) start(ctx, background context.Context) error {
 		return err
 	}
 	s.workers = dispatch.New(s.identity, s.log)
+	s.cosign = witness.New(witness.Config{
+		State: s.state, Replica: s.node, Addresses: s.cfg.witnesses(), Now: time.Now, Logger: s.log,
+	})
 	s.api = api.New(api.Config{
-		State: s.state, Replica: s.node, Workers: s.workers, Store: s.store, Root: root, Identity: s.identity, Now: time.Now, Logger: s.log,
+		State: s.state, Replica: s.node, Workers: s.workers, Store: s.store, Root: root, Identity: s.identity, Cosign: s.cosign,
+		Now: time.Now, Logger: s.log,
 	})
 	s.done.Go(func() { s.found(background) })
 	people := http.NewServeMux()
 	people.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	people.HandleFunc("GET /readyz", s.ready)
+	people.Handle(ledgerlog.Prefix, s.api.Log())
 	people.Handle("/", s.api.People())
 	public, marbles := s.identity.PublicTLS(), s.identity.ServerTLS(marble.Worker)
 	return errors.Join(
@@ -168,11 +176,13 @@ func (s *Server) found(ctx context.Context) {
 			}
 		}
 	}
-	if err := s.api.Open(); err != nil {
+	signer, err := s.api.Open()
+	if err != nil {
 		s.failed <- fmt.Errorf("server: %w", err)
 		return
 	}
 	s.log.Info().Str("ledger", s.state.Basis().Ledger).Str("node", s.node.ID()).Msg("coordinator serves its ledger")
+	s.cosign.Run(ctx, signer)
 }
 
 // initialise draws the ledger id. If the cluster has one already, nothing changes.

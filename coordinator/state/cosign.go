@@ -112,6 +112,7 @@ type Demand struct {
 	Version       int
 	Keys          []string
 	Quorum        int
+	InForce       bool // queries are taken under it
 	Checkpoint    string
 	Size          int64
 	At            time.Time // median of its cosignatures
@@ -125,7 +126,7 @@ func (m *Machine) Demands() []Demand {
 	for _, id := range sortedKeys(m.s.Collaborations) {
 		for _, v := range m.s.Collaborations[id].Versions {
 			if v.witnessed() {
-				out = append(out, v.demand(id))
+				out = append(out, m.s.Collaborations[id].demand(id, v))
 			}
 		}
 	}
@@ -140,14 +141,14 @@ func (m *Machine) Demand(collaboration string, number int) (Demand, bool) {
 	if c == nil || number < 1 || number > len(c.Versions) || c.Versions[number-1].quorum() == 0 {
 		return Demand{}, false
 	}
-	return c.Versions[number-1].demand(collaboration), true
+	return c.demand(collaboration, c.Versions[number-1]), true
 }
 
-func (v *version) demand(collaboration string) Demand {
+func (c *collaboration) demand(collaboration string, v *version) Demand {
 	w := v.bundle.Manifest.Witnesses
 	return Demand{
 		Collaboration: collaboration, Version: v.bundle.Manifest.Version, Keys: slices.Clone(w.Keys), Quorum: w.Quorum,
-		Checkpoint: v.Cosigned.Checkpoint, Size: v.Cosigned.Size, At: v.Cosigned.At,
+		InForce: c.active() == v, Checkpoint: v.Cosigned.Checkpoint, Size: v.Cosigned.Size, At: v.Cosigned.At,
 	}
 }
 
@@ -164,11 +165,17 @@ func (m *Machine) Unprotected() []string {
 	return out
 }
 
-// Head is the newest checkpoint that witnesses of any collaboration cosigned, with its size; empty where none is demanded.
-func (m *Machine) Head() (signed string, size int64) {
+// Head is the newest checkpoint that the quorum of some manifest cosigned, with all cosignatures that were gathered; false while no
+// manifest in force demands any.
+func (m *Machine) Head() (signed string, size int64, ok bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.s.Head.Checkpoint, m.s.Head.Size
+	for _, c := range m.s.Collaborations {
+		if v := c.active(); v != nil && v.quorum() > 0 && v.Cosigned.Size > 0 {
+			return m.s.Head.Checkpoint, m.s.Head.Size, true
+		}
+	}
+	return "", 0, false
 }
 
 // Leaves are the records of the log from start up to end, which is within it.

@@ -68,7 +68,7 @@ func (s *script) demand(version int) string {
 	if !ok {
 		return fmt.Sprintf("none; unprotected %v\n", s.m.Unprotected())
 	}
-	head, size := s.m.Head()
+	head, size, _ := s.m.Head()
 	return fmt.Sprintf("%d of %d; %d cosigned the %d first entries, median %s; public: %d lines, size %d\n", d.Quorum, len(d.Keys),
 		max(0, strings.Count(d.Checkpoint, "\n— ")-1), d.Size, d.At.Format(time.DateTime), strings.Count(head, "\n— "), size)
 }
