@@ -35,6 +35,7 @@ type Release struct {
 	Bounded plan.Bounded
 	Spec    mechanism.Spec
 	Outer   plan.Relation      // reads the release through plan.Released: keys, then cells
+	Plan    string             // text of the whole plan, for receipts
 	Digest  string             // of the whole plan
 	Exempt  map[plan.Expr]bool // equalities of units, which the isolation test leaves alone
 }

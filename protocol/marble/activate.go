@@ -90,11 +90,17 @@ func activate(ctx context.Context, cfg Config) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	ev, err := NewMarbleRun(cfg.ClientAddr).Roots(ctx)
+	mesh := NewMarbleRun(cfg.ClientAddr)
+	roots, err := mesh.Roots(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return given.identity(cfg.Type, uuid, ev)
+	id, err := given.identity(cfg.Type, uuid, roots)
+	if err != nil {
+		return nil, err
+	}
+	id.Manifest, err = mesh.Manifest(ctx, id.Root)
+	return id, err
 }
 
 // request makes key, self-signed certificate (the quote is over it, and TLS proves that we hold its key) and signing request.

@@ -38,7 +38,12 @@ type Identity struct {
 	Certificate tls.Certificate   // leaf, then MarbleRun's cross-signed intermediate
 	Root        *x509.Certificate // of MarbleRun's coordinator: the pin
 	Secret      []byte            // root secret of the marble type, at least 32 bytes
+	Manifest    []byte            // MarbleRun's manifest in force, signed by Root
+	Quote       []byte            // MarbleRun's own, over Root; empty in simulation
 }
+
+// Measurements are those that MarbleRun's manifest gives the two programs; an error where it is not one of Concordat's.
+func (id *Identity) Measurements() (Measurements, error) { return ReadManifest(id.Manifest) }
 
 // RootDigest is what a manifest pins as mesh.root_certificate.
 func (id *Identity) RootDigest() canon.Digest { return canon.Sum(id.Root.Raw) }

@@ -76,7 +76,7 @@ func (p parameters) identity(marbleType, uuid string, r Roots) (*Identity, error
 		return nil, errors.New("MarbleRun's private key does not belong to its certificate")
 	}
 	return &Identity{
-		Type: marbleType, UUID: uuid, Root: p.root, Secret: p.secret,
+		Type: marbleType, UUID: uuid, Root: p.root, Secret: p.secret, Quote: r.Quote,
 		Certificate: tls.Certificate{Certificate: [][]byte{p.leaf.Raw, r.Intermediate.Raw}, PrivateKey: p.key, Leaf: p.leaf},
 	}, nil
 }

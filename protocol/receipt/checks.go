@@ -163,12 +163,17 @@ func prices(g grant.Grant) string {
 			all = append(all, fmt.Sprintf("%s pays %d of its queries", p.Owner, p.Queries))
 			continue
 		}
-		all = append(all, fmt.Sprintf("%s pays rho %g (spent before: %g)", p.Owner, float64(p.Rho)/1e9, float64(p.SpentBefore)/1e9))
+		all = append(all, fmt.Sprintf("%s pays rho %s of its budget for %s (spent %s before, %s after)", p.Owner, rho(p.Rho), p.Namespace, rho(p.SpentBefore), rho(p.SpentBefore+p.Rho)))
 	}
 	if len(all) == 0 {
 		return "nobody pays"
 	}
 	return strings.Join(all, ", ")
+}
+
+// rho writes units of 1e-9 without rounding.
+func rho(units int64) string {
+	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%d.%09d", units/1e9, units%1e9), "0"), ".")
 }
 
 func (v *verification) checkRunner() (Status, string, error) {
@@ -190,7 +195,7 @@ func (v *verification) checkSQL() (Status, string, error) {
 }
 
 func (v *verification) checkPlan() (Status, string, error) {
-	if len(v.release.Plan) == 0 {
+	if v.release.Plan == "" {
 		return Claimed, "the plan is not in this receipt; its digest is " + v.release.PlanDigest.String(), nil
 	}
 	return Proved, "the plan has the digest that was granted", nil // the digest was compared when the body was opened, the grant's after
@@ -233,11 +238,4 @@ func (v *verification) checkWitnesses() (Status, string, error) {
 	}
 	at, _ := v.head.Time()
 	return Proved, fmt.Sprintf("%d witnesses cosigned, %d are demanded; their median time is %s", n, w.Quorum, at.Format(time.RFC3339)), nil
-}
-
-func (v *verification) checkAttestation() (Status, string, error) {
-	if v.bundle.Manifest.Mesh.Mode == "simulation" {
-		return Claimed, "simulation: no hardware vouches for the programs, and operators could see the data", nil
-	}
-	return Failed, "", errors.New("mode sgx needs the evidence of the enclaves, and this receipt carries none")
 }

@@ -2,6 +2,7 @@ package receipt_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,6 +11,9 @@ import (
 	"concordat.dev/protocol/document"
 	"concordat.dev/protocol/dsse"
 	"concordat.dev/protocol/endorse"
+	"concordat.dev/protocol/evidence"
+	"concordat.dev/protocol/evidence/sgx/sgxtest"
+	"concordat.dev/protocol/evidence/software"
 	"concordat.dev/protocol/grant"
 	"concordat.dev/protocol/key"
 	"concordat.dev/protocol/receipt"
@@ -30,7 +34,7 @@ func TestVerify(t *testing.T) {
 	if !report.OK() || report.Mode != "simulation" || !strings.HasPrefix(report.String(), "mode: simulation\nproved   manifest") {
 		t.Fatal(report)
 	}
-	claimed := map[string]bool{receipt.CheckAttestation: true, receipt.CheckWitnesses: true}
+	claimed := map[string]bool{receipt.CheckProgram: true, receipt.CheckAttestation: true, receipt.CheckWitnesses: true}
 	for _, c := range report.Checks {
 		if (c.Status == receipt.Claimed) != claimed[c.Name] {
 			t.Errorf("%s is %s", c.Name, c.Status)
@@ -113,7 +117,7 @@ func TestVerifyRefuses(t *testing.T) {
 		"release other policy":   {world: release(func(r *receipt.Release) { r.Policies[0].Digest = other }), failed: receipt.CheckRelease},
 		"release other query":    {world: release(func(r *receipt.Release) { r.Query = "q2" }), failed: receipt.CheckGrant},
 		"release other sql":      {world: release(func(r *receipt.Release) { r.SQL = other }), failed: receipt.CheckGrant},
-		"release other plan":     {world: release(func(r *receipt.Release) { r.Plan, r.PlanDigest = nil, other }), failed: receipt.CheckGrant},
+		"release other plan":     {world: release(func(r *receipt.Release) { r.Plan, r.PlanDigest = "", other }), failed: receipt.CheckGrant},
 		"release other data": {world: release(func(r *receipt.Release) {
 			r.Datasets = []grant.Dataset{{ID: "clinic.patients", Version: 2, Sealed: other}}
 		}), failed: receipt.CheckGrant},
@@ -150,7 +154,20 @@ func TestVerifyRefuses(t *testing.T) {
 		"no witness": {world: func(w *receipttest.World) {
 			w.Bundle.Manifest.Witnesses = &document.Witnesses{Keys: []string{newWitness(t, "w.example").vkey()}, Quorum: 1}
 		}, failed: receipt.CheckWitnesses},
-		"sgx without evidence": {world: func(w *receipttest.World) { w.Bundle.Manifest.Mesh.Mode = "sgx" }, failed: receipt.CheckAttestation},
+		"other MarbleRun": {world: func(w *receipttest.World) {
+			w.Bundle.Manifest.Mesh.MarbleRunManifest = other.String()
+		}, failed: receipt.CheckProgram},
+		"other program":          {world: release(func(r *receipt.Release) { r.Worker.Measure = "00" }), failed: receipt.CheckProgram},
+		"MarbleRun's manifest":   {world: release(func(r *receipt.Release) { r.Worker.MarbleRun = []byte("{}") }), failed: receipt.CheckProgram},
+		"sgx without evidence":   {world: onHardware(t, nil, func(w *receipttest.World) { w.Evidence = nil }), failed: receipt.CheckAttestation},
+		"sgx without verifier":   {world: onHardware(t, nil, func(w *receipttest.World) { w.Verifiers = nil }), failed: receipt.CheckAttestation},
+		"sgx, no MarbleRun":      {world: onHardware(t, nil, func(w *receipttest.World) { w.MarbleRun = nil }), failed: receipt.CheckProgram},
+		"sgx, other MarbleRun":   {world: onHardware(t, func(_ *sgxtest.Platform, e *sgxtest.Enclave) { e.Measurement[0] ^= 1 }, nil), failed: receipt.CheckAttestation},
+		"sgx over another root":  {world: onHardware(t, func(_ *sgxtest.Platform, e *sgxtest.Enclave) { e.Data = make([]byte, 32) }, nil), failed: receipt.CheckAttestation},
+		"sgx in debug mode":      {world: onHardware(t, func(_ *sgxtest.Platform, e *sgxtest.Enclave) { e.Debug = true }, nil), failed: receipt.CheckAttestation},
+		"sgx outdated":           {world: onHardware(t, func(p *sgxtest.Platform, _ *sgxtest.Enclave) { p.Status = "OutOfDate" }, nil), failed: receipt.CheckAttestation},
+		"sgx, collateral of May": {world: onHardware(t, func(p *sgxtest.Platform, _ *sgxtest.Enclave) { p.Issued = p.Issued.AddDate(0, -6, 0) }, nil), failed: receipt.CheckAttestation},
+		"sgx by software":        {world: onHardware(t, nil, bySoftware(t)), failed: receipt.CheckAttestation},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := receipttest.New(t)
@@ -167,6 +184,50 @@ func TestVerifyRefuses(t *testing.T) {
 				t.Errorf("want %s to fail:\n%s", c.failed, report)
 			}
 		})
+	}
+}
+
+// onHardware moves the world into an enclave, then spoils it; grant and release are made anew.
+func onHardware(t testing.TB, platform func(*sgxtest.Platform, *sgxtest.Enclave), spoil func(*receipttest.World)) func(*receipttest.World) {
+	return func(w *receipttest.World) {
+		w.SGX(t, platform)
+		if spoil != nil {
+			spoil(w)
+		}
+		w.Grant, w.Release = grant.Grant{}, receipt.Release{}
+	}
+}
+
+// bySoftware replaces the quote by one that says the same and that no hardware signed.
+func bySoftware(t *testing.T) func(*receipttest.World) {
+	return func(w *receipttest.World) {
+		h, err := software.NewHardware()
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(w.Mesh.Root.Raw)
+		e, err := h.Quote(strings.TrimPrefix(w.Bundle.Manifest.Mesh.Coordinator, "sha256:"), false, sum[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Evidence, w.Verifiers = []evidence.Evidence{e}, append(w.Verifiers, h.Verifier())
+	}
+}
+
+// On hardware nothing but the witnesses, which this manifest does not ask for, is only claimed.
+func TestVerifyOnHardware(t *testing.T) {
+	w := receipttest.New(t)
+	w.SGX(t, nil)
+	r, o := w.Receipt(t)
+	o.RequireMode = "sgx"
+	report := receipt.Verify(r, o)
+	if !report.OK() || report.Mode != "sgx" || !strings.HasPrefix(report.String(), "mode: sgx\n") {
+		t.Fatal(report)
+	}
+	for _, c := range report.Checks {
+		if (c.Status == receipt.Claimed) != (c.Name == receipt.CheckWitnesses) {
+			t.Errorf("%s is %s: %s", c.Name, c.Status, c.Detail)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/endorse"
+	"concordat.dev/protocol/evidence"
 	"concordat.dev/protocol/grant"
 )
 
@@ -55,7 +56,7 @@ type Release struct {
 	Policies      []Policy        `json:"policies"` // of the datasets read, by dataset
 	Datasets      []grant.Dataset `json:"datasets"` // by id
 	SQL           canon.Digest    `json:"sql"`
-	Plan          json.RawMessage `json:"plan,omitempty"` // canonical JSON whose digest is PlanDigest
+	Plan          string          `json:"plan,omitempty"` // text of the plan, whose digest (PlanDigest) was granted
 	PlanDigest    canon.Digest    `json:"plan_digest"`
 	Question      canon.Digest    `json:"question"`
 	Mechanism     string          `json:"mechanism"`
@@ -71,12 +72,23 @@ type Policy struct {
 	Digest  canon.Digest `json:"digest"`
 }
 
-// Worker is what a worker says of itself. What of it is proved depends on the mesh's mode.
+// Worker is what a worker says of itself and of the mesh that admitted it. What of it is proved depends on the mesh's mode.
 type Worker struct {
-	Version string `json:"version"`           // of the program
-	Noise   string `json:"noise"`             // version of the noise derivation and sampler
-	Measure string `json:"measure,omitempty"` // measurement of the enclave, empty in simulation
+	Version   string              `json:"version"`             // of the program
+	Noise     string              `json:"noise"`               // version of the noise derivation and sampler
+	Measure   string              `json:"measure,omitempty"`   // measurement of the worker's program, lower-case hex, as MarbleRun's manifest has it
+	MarbleRun []byte              `json:"marblerun,omitempty"` // MarbleRun's manifest, which the collaboration's manifest pins
+	Evidence  []evidence.Evidence `json:"evidence,omitempty"`  // of MarbleRun's coordinator over the root certificate; none in simulation
 }
+
+// maxEvidence bounds the work of a verification.
+const maxEvidence = 4
+
+// planPrefix stands before the text of a plan when its digest is taken (sql/plan).
+const planPrefix = "concordat.dev/plan/v1\n"
+
+// DigestPlan is the digest of a plan's text.
+func DigestPlan(text string) canon.Digest { return canon.Sum([]byte(planPrefix + text)) }
 
 // validate says what is wrong with the release, in an error that matches ErrInvalid.
 func (r Release) validate() error {
@@ -92,8 +104,11 @@ func (r Release) validate() error {
 	if r.Mode != "simulation" && r.Mode != "sgx" {
 		return bad("mode must be simulation or sgx")
 	}
-	if len(r.Plan) > 0 && canon.Sum(r.Plan) != r.PlanDigest {
+	if r.Plan != "" && DigestPlan(r.Plan) != r.PlanDigest {
 		return bad("the plan does not have its digest")
+	}
+	if len(r.Worker.Evidence) > maxEvidence {
+		return bad("too much evidence")
 	}
 	if !slices.IsSortedFunc(r.Policies, func(a, b Policy) int { return cmp.Compare(a.Dataset, b.Dataset) }) || len(r.Policies) != len(r.Datasets) {
 		return bad("policies must be sorted, one for each dataset")
@@ -107,20 +122,17 @@ func (r Release) validate() error {
 }
 
 // Sign makes the body of a receipt: the statement for a result (canonical JSON of answer.Result), endorsed by the worker's certificate.
-// Plan and Parameters may be any JSON; they are brought into canonical form.
+// Parameters may be any JSON; they are brought into canonical form.
 func Sign(r Release, result []byte, worker tls.Certificate) (endorse.Endorsement, error) {
 	fail := func(err error) (endorse.Endorsement, error) {
 		return endorse.Endorsement{}, fmt.Errorf("sign release: %w", err)
 	}
-	for _, raw := range []*json.RawMessage{&r.Plan, &r.Parameters} {
-		if len(*raw) == 0 {
-			continue
-		}
-		canonical, err := canon.Transform(*raw)
+	if len(r.Parameters) > 0 {
+		canonical, err := canon.Transform(r.Parameters)
 		if err != nil {
 			return fail(err)
 		}
-		*raw = canonical
+		r.Parameters = canonical
 	}
 	if err := r.validate(); err != nil {
 		return fail(err)

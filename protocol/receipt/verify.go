@@ -8,6 +8,7 @@ import (
 	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/checkpoint"
 	"concordat.dev/protocol/document"
+	"concordat.dev/protocol/evidence"
 	"concordat.dev/protocol/grant"
 )
 
@@ -19,6 +20,8 @@ type Options struct {
 	AnyManifest bool
 	// RequireMode, if set, is the mode ("sgx") that the mesh must have.
 	RequireMode string
+	// Verifiers check the evidence of enclaves. Without the one that is needed a receipt of mode sgx fails.
+	Verifiers []evidence.Verifier
 }
 
 // The steps of a verification, in order; their names are stable.
@@ -37,6 +40,7 @@ const (
 	CheckCheckpoint  = "checkpoint"
 	CheckInclusion   = "inclusion"
 	CheckWitnesses   = "witnesses"
+	CheckProgram     = "program"
 	CheckAttestation = "attestation"
 )
 
@@ -76,7 +80,8 @@ var steps = []step{
 	{CheckCheckpoint, []string{CheckGrant}, (*verification).checkCheckpoint},
 	{CheckInclusion, []string{CheckCheckpoint}, (*verification).checkInclusion},
 	{CheckWitnesses, []string{CheckCheckpoint}, (*verification).checkWitnesses},
-	{CheckAttestation, []string{CheckDocuments}, (*verification).checkAttestation},
+	{CheckProgram, []string{CheckWorker}, (*verification).checkProgram},
+	{CheckAttestation, []string{CheckGrant}, (*verification).checkAttestation},
 }
 
 // Verify checks every link of the receipt, offline.

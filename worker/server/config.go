@@ -41,6 +41,8 @@ type Config struct {
 	Coordinators []string `yaml:"coordinators"`
 	// Mesh is what the running mesh is; documents that pin another one are refused.
 	Mesh Mesh `yaml:"mesh"`
+	// Collateral is a file of what Intel says of the machine that MarbleRun runs on (`concordat mesh collateral`), for receipts; mode sgx.
+	Collateral string `yaml:"collateral,omitempty"`
 	// Memory is the most that the engine uses, such as "8GB"; empty: four fifths of the machine's.
 	Memory string `yaml:"memory,omitempty"`
 	// Threads is the number of the engine's threads; 0: one a core.

@@ -22,7 +22,6 @@ import (
 	"concordat.dev/worker/admit"
 	"concordat.dev/worker/engine"
 	"concordat.dev/worker/loader"
-	"concordat.dev/worker/noise"
 	"concordat.dev/worker/query"
 	"concordat.dev/worker/storage"
 )
@@ -198,10 +197,14 @@ func (s *Server) evidence(documents *admit.Documents, a *query.Analysis, g grant
 	if err != nil {
 		return nil, err
 	}
+	worker, err := s.worker()
+	if err != nil {
+		return nil, err
+	}
 	r := receipt.Release{
 		Ledger: g.Ledger, Collaboration: g.Collaboration, Version: g.Version, Manifest: g.Manifest, Mode: s.cfg.Mode, Query: g.Query, Datasets: g.Datasets,
-		SQL: g.SQL, PlanDigest: g.Plan, Question: g.Question, Mechanism: released.Mechanism, Parameters: a.ParametersJSON(), Price: g.Price, Grant: granted,
-		Worker: receipt.Worker{Version: version, Noise: noise.Version},
+		SQL: g.SQL, Plan: a.Decision.Release.Plan, PlanDigest: g.Plan, Question: g.Question, Mechanism: released.Mechanism, Parameters: a.ParametersJSON(), Price: g.Price, Grant: granted,
+		Worker: worker,
 	}
 	for i, id := range a.Decision.Datasets {
 		r.Policies = append(r.Policies, receipt.Policy{Dataset: id, Digest: a.Policies[i]})

@@ -231,6 +231,10 @@ func TestQueryFromUploadToReceipt(t *testing.T) {
 	if want := canon.Sum(must[[]byte](t)(a.Result().Marshal())); result != want || release.Query != "q1" || release.SQL != canon.Sum([]byte(text)) {
 		t.Errorf("the receipt is for result %s of query %s, want %s", result, release.Query, want)
 	}
+	program := must[marble.Measurements](t)(identity.Measurements())
+	if release.Plan == "" || receipt.DigestPlan(release.Plan) != release.PlanDigest || release.Worker.Measure != program.Worker || !bytes.Equal(release.Worker.MarbleRun, identity.Manifest) {
+		t.Errorf("the receipt lacks the plan, or what program the worker is: %+v", release)
+	}
 	again, err := w.execute(w.request(got.GetSealed(), nil))
 	if err != nil || !bytes.Equal(again.GetAnswer(), first.GetAnswer()) {
 		t.Errorf("the same question has another release: %v\n%s\n%s", err, first.GetAnswer(), again.GetAnswer())

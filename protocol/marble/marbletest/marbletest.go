@@ -7,6 +7,7 @@ package marbletest
 
 import (
 	"crypto/sha256"
+	"strings"
 	"testing"
 
 	"concordat.dev/protocol/endorse/endorsetest"
@@ -26,8 +27,12 @@ func New(t testing.TB) Mesh {
 func (m Mesh) Identity(t testing.TB, marbleType string) *marble.Identity {
 	t.Helper()
 	secret := sha256.Sum256(append([]byte(marbleType), m.Root.Raw...))
+	manifest, err := marble.Manifest(marble.Measurements{Coordinator: strings.Repeat("c0", 32), Worker: strings.Repeat("e0", 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return &marble.Identity{
 		Type: marbleType, UUID: "00000000-0000-4000-8000-000000000000",
-		Certificate: m.Marble(t, marbleType), Root: m.Root, Secret: secret[:],
+		Certificate: m.Marble(t, marbleType), Root: m.Root, Secret: secret[:], Manifest: manifest,
 	}
 }

@@ -5,7 +5,9 @@ package receipttest
 
 import (
 	"crypto/sha256"
+	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -17,8 +19,11 @@ import (
 	"concordat.dev/protocol/dsse"
 	"concordat.dev/protocol/endorse"
 	"concordat.dev/protocol/endorse/endorsetest"
+	"concordat.dev/protocol/evidence"
+	"concordat.dev/protocol/evidence/sgx/sgxtest"
 	"concordat.dev/protocol/grant"
 	"concordat.dev/protocol/key"
+	"concordat.dev/protocol/marble"
 	"concordat.dev/protocol/receipt"
 	"concordat.dev/protocol/statement"
 )
@@ -41,6 +46,46 @@ type World struct {
 	Release  receipt.Release // set by Receipt where it is zero
 	Leaves   int             // other leaves in the log before this one
 	Cosign   []note.Signer   // further signers of the checkpoint
+
+	MarbleRun []byte              // MarbleRun's manifest
+	Worker    string              // the worker's measurement in it
+	Evidence  []evidence.Evidence // of MarbleRun's coordinator
+	Verifiers []evidence.Verifier // that Receipt's options bring
+}
+
+// program is the measurement of MarbleRun's coordinator in every World.
+var program = canon.Sum([]byte("MarbleRun's coordinator"))
+
+// Reserved is the time of the reservation in every World.
+const Reserved = "2026-11-23T15:00:00Z"
+
+// SSH makes the first participant's key one of SSH, and has it approve as ssh-keygen does.
+func (w *World) SSH(t testing.TB) {
+	t.Helper()
+	w.Owners[0] = w.Owners[0].AsSSH()
+	w.Bundle.Manifest.Participants[0].Keys = []string{w.Owners[0].Public().String()}
+}
+
+func marbleRun(t testing.TB) (manifest []byte, worker string) {
+	t.Helper()
+	worker = strings.TrimPrefix(canon.Sum([]byte("worker")).String(), "sha256:")
+	manifest, err := marble.Manifest(marble.Measurements{Coordinator: strings.TrimPrefix(canon.Sum([]byte("coordinator")).String(), "sha256:"), Worker: worker})
+	must(t, err)
+	return manifest, worker
+}
+
+// SGX puts the world's mesh onto hardware of its own: mode sgx, with a quote over the root. change, if any, spoils what the quote says.
+func (w *World) SGX(t testing.TB, change func(*sgxtest.Platform, *sgxtest.Enclave)) {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339, Reserved)
+	must(t, err)
+	sum := sha256.Sum256(w.Mesh.Root.Raw)
+	p, e := sgxtest.New(t, at.AddDate(0, 0, -3)), sgxtest.Enclave{Measurement: program.Raw(), Data: sum[:]}
+	if change != nil {
+		change(p, &e)
+	}
+	w.Bundle.Manifest.Mesh.Mode = "sgx"
+	w.Evidence, w.Verifiers = []evidence.Evidence{p.Evidence(t, e)}, []evidence.Verifier{p.Verifier()}
 }
 
 // New makes a world of two participants and one dataset each, in simulation mode and without witnesses.
@@ -59,7 +104,7 @@ func New(t testing.TB) *World {
 		}
 		return p.WithDefaults()
 	}
-	pin := canon.Sum([]byte("pin")).String()
+	w.MarbleRun, w.Worker = marbleRun(t)
 	m := document.Manifest{
 		APIVersion: document.APIVersion, Kind: "Manifest", Collaboration: "nafld-outcomes", Version: 1, Purpose: "test", Expires: "2028-12-31",
 		Participants: []document.Participant{
@@ -70,7 +115,7 @@ func New(t testing.TB) *World {
 		Datasets: []document.Dataset{
 			{ID: "clinic.patients", Owner: "clinic", Policy: "policies/clinic.patients.yaml"}, {ID: "lab.tests", Owner: "lab", Policy: "policies/lab.tests.yaml"},
 		},
-		Mesh: &document.Mesh{Mode: "simulation", MarbleRunManifest: pin, RootCertificate: w.Mesh.Pin().String(), Coordinator: pin, Ledger: Ledger},
+		Mesh: &document.Mesh{Mode: "simulation", MarbleRunManifest: canon.Sum(w.MarbleRun).String(), RootCertificate: w.Mesh.Pin().String(), Coordinator: program.String(), Ledger: Ledger},
 	}
 	w.Bundle = &document.Bundle{Manifest: &m, Policies: map[string]*document.Policy{
 		"clinic.patients": policy("clinic.patients", "clinic"), "lab.tests": policy("lab.tests", "lab"),
@@ -99,6 +144,9 @@ func (w *World) Receipt(t testing.TB) (receipt.Receipt, receipt.Options) {
 	for _, k := range w.Owners {
 		e, err := statement.Sign(approval, k)
 		must(t, err)
+		if k.Public().SSH() {
+			e.Signatures[0].Sig = k.SignSSH(dsse.SSHNamespace, dsse.PAE(e.PayloadType, e.Payload))
+		}
 		r.Approvals = append(r.Approvals, e)
 	}
 	r.Approvals = receipt.Approvals(w.Bundle.Manifest, append(r.Approvals, dsse.Sign(statement.PayloadType, nil, w.Log)))
@@ -113,18 +161,18 @@ func (w *World) Receipt(t testing.TB) (receipt.Receipt, receipt.Options) {
 	r.Body, err = receipt.Sign(w.Release, r.Result, w.Mesh.Marble(t, endorse.Worker))
 	must(t, err)
 	w.log(t, &r)
-	return r, receipt.Options{Manifest: docs.Digest()}
+	return r, receipt.Options{Manifest: docs.Digest(), Verifiers: w.Verifiers}
 }
 
 // fill says what the coordinators and the worker say of this query.
 func (w *World) fill(manifest, policy canon.Digest) {
-	plan := []byte(`{"from":"clinic.patients"}`)
+	plan := "scan clinic.patients\n"
 	if w.Grant.Query == "" {
 		w.Grant = grant.Grant{
 			Query: "q1", Ledger: Ledger, Collaboration: "nafld-outcomes", Version: 1, Manifest: manifest, Person: "dana@clinic.example", Participant: "clinic",
-			SQL: canon.Sum([]byte(SQL)), Plan: canon.Sum(plan), Question: canon.Sum([]byte("question")),
+			SQL: canon.Sum([]byte(SQL)), Plan: receipt.DigestPlan(plan), Question: canon.Sum([]byte("question")),
 			Datasets: []grant.Dataset{{ID: "clinic.patients", Version: 1, Sealed: canon.Sum([]byte("sealed"))}},
-			Price:    []grant.Price{{Owner: "clinic", Namespace: "patient", Rho: 5_000_000, SpentBefore: 10_000_000}}, Index: 42, Reserved: "2026-11-23T15:00:00Z",
+			Price:    []grant.Price{{Owner: "clinic", Namespace: "patient", Rho: 5_000_000, SpentBefore: 10_000_000}}, Index: 42, Reserved: Reserved,
 		}
 	}
 	if w.Release.Query == "" {
@@ -132,7 +180,7 @@ func (w *World) fill(manifest, policy canon.Digest) {
 		w.Release = receipt.Release{
 			Ledger: g.Ledger, Collaboration: g.Collaboration, Version: g.Version, Manifest: manifest, Mode: w.Bundle.Manifest.Mesh.Mode, Query: g.Query,
 			Policies: []receipt.Policy{{Dataset: "clinic.patients", Digest: policy}}, Datasets: g.Datasets, SQL: g.SQL, Plan: plan, PlanDigest: g.Plan, Question: g.Question,
-			Mechanism: document.DifferentialPrivacy, Parameters: []byte(`{"min_units": 10}`), Price: g.Price, Worker: receipt.Worker{Version: "1", Noise: "1"},
+			Mechanism: document.DifferentialPrivacy, Parameters: []byte(`{"min_units": 10}`), Price: g.Price, Worker: receipt.Worker{Version: "1", Noise: "1", Measure: w.Worker, MarbleRun: w.MarbleRun, Evidence: w.Evidence},
 		}
 	}
 }
