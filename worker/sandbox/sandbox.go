@@ -58,18 +58,23 @@ func Open(bundle *document.Bundle, cfg engine.Config, log zerolog.Logger, now fu
 	if err != nil {
 		return nil, errors.Join(err, analyser.Close())
 	}
-	s := &Sandbox{bundle: bundle, analyser: analyser, root: make([]byte, 32), loaded: map[string]query.Dataset{},
-		ledger: budget.New(), stored: map[canon.Digest]answer.Answer{}, log: log, now: now}
-	if _, err := rand.Read(s.root); err != nil {
-		return nil, err
-	}
-	s.executor = query.Executor{Engine: e, Noise: noise.Key(s.root).Derive([]byte("sandbox"))}
-	for id, p := range bundle.Policies {
+	s := &Sandbox{bundle: bundle, analyser: analyser, root: make([]byte, 32), loaded: map[string]query.Dataset{}, log: log, now: now}
+	s.executor.Engine = e
+	_, _ = rand.Read(s.root) // never fails
+	s.Renew()
+	return s, nil
+}
+
+// Renew is as good as a new sandbox with the same data: fresh noise, no stored answers, nothing spent.
+func (s *Sandbox) Renew() {
+	var key noise.Key
+	_, _ = rand.Read(key[:])
+	s.executor.Noise, s.ledger, s.stored = key, budget.New(), map[canon.Digest]answer.Answer{}
+	for id, p := range s.bundle.Policies {
 		if !p.Unit.None {
 			s.ledger.Declare(p.Owner, id, p.Unit.Namespace)
 		}
 	}
-	return s, nil
 }
 
 // Close frees everything.

@@ -1,0 +1,5 @@
+-- Nothing bounds: a patient has at most 2 groups and counts once in each.
+SELECT CASE WHEN e.event = 'diabetes' THEN 'diabetes' ELSE 'other condition' END AS condition,
+       c.status AS died, count(DISTINCT c.id) AS patients
+FROM clinic c JOIN registry e ON e.id = c.id
+GROUP BY ALL
