@@ -75,7 +75,7 @@ fuzz: compiler
 lint: compiler fresh $(TOOLS)/$(GOLANGCI_LINT)/golangci-lint
 	@unformatted=$$(git ls-files '*.go' | grep -v /gen/ | xargs -r gofmt -l); \
 	  [ -z "$$unformatted" ] || { echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; }
-	@for m in $(MODULES); do \
+	@for m in $(MODULES) tools/attest; do \
 	  echo "lint   $$m"; \
 	  (cd $$m && $(TOOLS)/$(GOLANGCI_LINT)/golangci-lint run --config $(CURDIR)/.golangci.yml --build-tags duckdb_arrow ./...); \
 	done
