@@ -174,6 +174,9 @@ func (p *pass) block(b *block) error {
 	return p.sink.Write(b.batch(p.shape))
 }
 
+// warmTokens is how many places of tokens are read ahead: enough to keep memory busy, few enough to stay in the first cache.
+const warmTokens = 64
+
 // judge drops the rows that other rows rule out: duplicates of a unique dataset, and what a unit has above the limit.
 func (p *pass) judge(b *block) {
 	var keep []bool
@@ -184,6 +187,9 @@ func (p *pass) judge(b *block) {
 		keep[i] = false
 	}
 	for i := range b.tokens {
+		if i%warmTokens == 0 && p.excess == nil {
+			p.units.warm(b.tokens[i:min(i+warmTokens, len(b.tokens))])
+		}
 		if p.excess != nil {
 			if c := p.excess[b.tokens[i]]; c != nil && !c.next() {
 				p.report.Dropped.Excess++

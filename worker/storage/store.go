@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -52,7 +53,8 @@ func (s *Store) Close() error { return s.bucket.Close() }
 
 // Put writes an object wholly or not at all.
 func (s *Store) Put(ctx context.Context, key string, body []byte) error {
-	if err := s.bucket.WriteAll(ctx, key, body, &blob.WriterOptions{ContentType: "application/octet-stream"}); err != nil {
+	// Upload and not WriteAll, which would hash the body by MD5 twice; whoever reads an object checks its SHA-256.
+	if err := s.bucket.Upload(ctx, key, bytes.NewReader(body), &blob.WriterOptions{ContentType: "application/octet-stream"}); err != nil {
 		return fmt.Errorf("write object %s: %w", key, err)
 	}
 	return nil

@@ -118,20 +118,28 @@ func phone(dst, id []byte) ([]byte, bool) {
 	return append(dst, phonenumbers.Format(number, phonenumbers.E164)...), true
 }
 
+// hexDigits maps hex digits to lower case and all else to 0.
+var hexDigits = func() (t [256]byte) {
+	for c := byte('0'); c <= '9'; c++ {
+		t[c] = c
+	}
+	for c := byte('a'); c <= 'f'; c++ {
+		t[c], t[c-'a'+'A'] = c, c
+	}
+	return t
+}()
+
 func sha256Hex(dst, id []byte) ([]byte, bool) {
 	id = trim(id)
 	if len(id) != 64 {
 		return dst, false
 	}
-	for _, b := range id {
-		switch {
-		case '0' <= b && b <= '9', 'a' <= b && b <= 'f':
-		case 'A' <= b && b <= 'F':
-			b += 'a' - 'A'
-		default:
-			return dst, false
-		}
-		dst = append(dst, b)
+	var out [64]byte
+	wrong := false
+	for i, b := range (*[64]byte)(id) {
+		c := hexDigits[b]
+		out[i] = c
+		wrong = wrong || c == 0
 	}
-	return dst, true
+	return append(dst, out[:]...), !wrong
 }
