@@ -58,7 +58,7 @@ func (a *app) logCommand() *cobra.Command {
 			_, err = fmt.Fprint(a.Out, now.Note)
 			return err
 		},
-	}, entries, &cobra.Command{
+	}, a.logKey(), entries, &cobra.Command{
 		Use:   "verify",
 		Short: "Check that the log only grew since it was last seen, and since each receipt in HOME/receipts",
 		Long: `Fetches the newest checkpoint, checks the ledger's signature and, by consistency proofs, that the log begins with what was seen before:
