@@ -152,7 +152,7 @@ func TestVerifyRefuses(t *testing.T) {
 			r.Body = mustEndorse(t, w, r, receipt.PayloadType, r.Body.Payload, endorse.Worker)
 		}, failed: receipt.CheckInclusion},
 		"no witness": {world: func(w *receipttest.World) {
-			w.Bundle.Manifest.Witnesses = &document.Witnesses{Keys: []string{newWitness(t, "w.example").vkey()}, Quorum: 1}
+			w.Bundle.Manifest.Witnesses = &document.Witnesses{Keys: []string{receipttest.NewWitness(t, "w.example").VKey()}, Quorum: 1}
 		}, failed: receipt.CheckWitnesses},
 		"other MarbleRun": {world: func(w *receipttest.World) {
 			w.Bundle.Manifest.Mesh.MarbleRunManifest = other.String()
@@ -286,8 +286,8 @@ func TestParseRefuses(t *testing.T) {
 // Every byte of a receipt is bound: whichever is changed, it is no receipt any more or does not verify.
 func TestNoByteIsLoose(t *testing.T) {
 	w := receipttest.New(t)
-	wit := newWitness(t, "w.example")
-	w.Bundle.Manifest.Witnesses = &document.Witnesses{Keys: []string{wit.vkey()}, Quorum: 1}
+	wit := receipttest.NewWitness(t, "w.example")
+	w.Bundle.Manifest.Witnesses = &document.Witnesses{Keys: []string{wit.VKey()}, Quorum: 1}
 	w.Cosign = append(w.Cosign, wit)
 	r, o := w.Receipt(t)
 	good, err := r.Marshal()

@@ -43,8 +43,8 @@ func writeVectors(t *testing.T) {
 	add("simulation, no witness", r, o)
 	r.Result = bytes.Replace(r.Result, []byte("120"), []byte("121"), 1)
 	add("result changed", r, o)
-	w, wit := receipttest.New(t), newWitness(t, "w.example")
-	w.Bundle.Manifest.Witnesses = &document.Witnesses{Keys: []string{wit.vkey()}, Quorum: 1}
+	w, wit := receipttest.New(t), receipttest.NewWitness(t, "w.example")
+	w.Bundle.Manifest.Witnesses = &document.Witnesses{Keys: []string{wit.VKey()}, Quorum: 1}
 	w.Cosign = append(w.Cosign, wit)
 	r, o = w.Receipt(t)
 	add("one witness", r, o)
