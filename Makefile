@@ -22,6 +22,7 @@ TAGS    := -tags duckdb_arrow
 # No test of ours may hang; the longest one is a journey through a real mesh.
 TIMEOUT ?= 12m
 FUZZTIME ?= 20s
+SOAK     ?= 30m
 
 ## build: the four binaries, in bin/
 .PHONY: build
@@ -54,10 +55,10 @@ test: build
 bench: build
 	@cd integration && go run $(TAGS) ./cmd/bench
 
-## soak: queries without end, processes killed and restarted meanwhile
+## soak: queries for SOAK (30m), processes killed and restarted meanwhile
 .PHONY: soak
 soak: build
-	@cd integration && go test $(TAGS),soak -run '^TestSoak' -count 1 -v -timeout 6h ./...
+	@cd integration && CONCORDAT_SOAK=$(SOAK) go test $(TAGS),soak -run '^TestSoak' -count 1 -v -timeout 6h ./...
 
 ## fuzz: every fuzz test for FUZZTIME (20s)
 .PHONY: fuzz

@@ -17,9 +17,9 @@ const failover = 12 * time.Second
 // TestFaults kills processes of one mesh in the course of a collaboration's life.
 func TestFaults(t *testing.T) {
 	m := harness.Up(t)
-	r := m.Draft(studyRoom(), generous)
+	r := m.Draft(harness.StudyRoom(), harness.Generous)
 	leaderDiesAfterProposal(t, m, r)
-	uploadStudy(t, r, "clinic.patients", "registry.events")
+	r.UploadStudy("clinic.patients", "registry.events")
 	amongQueries(t, m, r)
 	allDie(t, m, r)
 }
@@ -54,7 +54,7 @@ func expectManifest(t *testing.T, r *harness.Room, state, signed string) {
 }
 
 func amongQueries(t *testing.T, m *harness.Mesh, r *harness.Room) {
-	s := begin(t.Context(), r, 200, 3)
+	s := begin(t.Context(), r, 0, 200, 3)
 	s.until(40)
 	leader := m.Leader()
 	m.Kill(leader)
@@ -83,7 +83,7 @@ func amongQueries(t *testing.T, m *harness.Mesh, r *harness.Room) {
 	if longest > failover {
 		t.Errorf("a query took %s, at most %s are a failover", longest, failover)
 	}
-	audit(t, r, all)
+	new(books).audit(t, r, all)
 }
 
 func allDie(t *testing.T, m *harness.Mesh, r *harness.Room) {

@@ -28,9 +28,9 @@ type wrong struct {
 // TestBadInput hands a mesh what people, programs and hosts get wrong, or try: each is refused in words that help, and changes nothing.
 func TestBadInput(t *testing.T) {
 	m := harness.Up(t)
-	active := m.Agree(studyRoom(), generous)
-	uploadStudy(t, active, "clinic.patients")
-	proposed := m.Draft(studyRoom(), func(b *document.Bundle) { b.Manifest.Collaboration = "second" })
+	active := m.Agree(harness.StudyRoom(), harness.Generous)
+	active.UploadStudy("clinic.patients")
+	proposed := m.Draft(harness.StudyRoom(), func(b *document.Bundle) { b.Manifest.Collaboration = "second" })
 	if _, err := proposed.Propose(m.Founder, proposed.Documents); err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func proposing(change func(*document.Bundle), tamper func(*client.Documents)) fu
 var badManifests = []wrong{
 	{"unknown key", func(t *testing.T, r *harness.Room) string {
 		room := t.TempDir()
-		if err := os.CopyFS(room, os.DirFS(studyRoom())); err != nil {
+		if err := os.CopyFS(room, os.DirFS(harness.StudyRoom())); err != nil {
 			t.Fatal(err)
 		}
 		name := filepath.Join(room, document.ManifestFile)

@@ -3,8 +3,6 @@ package integration_test
 import (
 	"bytes"
 	"context"
-	"fmt"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -14,47 +12,8 @@ import (
 	"concordat.dev/policies/mechanism"
 	"concordat.dev/protocol/answer"
 	"concordat.dev/protocol/checkpoint"
-	"concordat.dev/protocol/document"
 	"concordat.dev/ui/client"
-	"concordat.dev/ui/demo"
 )
-
-// studyRoom is the folder of the demo's manifest.
-func studyRoom() string { return filepath.Join(harness.Repository(), "ui", "demo", "room") }
-
-// generous gives every owner a budget that no test exhausts, and lets releases leave at once.
-func generous(b *document.Bundle) {
-	b.Manifest.Release.TimeGrid = "0s"
-	for _, p := range b.Policies {
-		p.Budget.Rho, p.Budget.LifetimeRho = 1000, 1000
-	}
-}
-
-// uploadStudy uploads the tables of some organisations of the demo.
-func uploadStudy(t *testing.T, r *harness.Room, datasets ...string) {
-	t.Helper()
-	files, err := demo.WriteData(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range datasets {
-		r.Upload(d, files[d])
-	}
-}
-
-// question is one of a series of which no two are the same question.
-func question(i int) client.Question {
-	age, years := 20+5*(i%16), i/16%19
-	join, where := "", ""
-	if i%2 == 1 {
-		join, where = " JOIN registry.events e ON e.id = c.id", " AND e.event = 'nafld'"
-	}
-	return client.Question{
-		SQL: fmt.Sprintf("SELECT c.male, count(DISTINCT c.id) AS patients FROM clinic.patients c%s WHERE c.age < %d AND c.futime >= %d%s GROUP BY c.male",
-			join, age, 365*years, where),
-		Rho: 0.004 - 1e-7*float64(i/(16*19)),
-	}
-}
 
 // asked is what came of one question.
 type asked struct {
@@ -73,14 +32,14 @@ type storm struct {
 	group sync.WaitGroup
 }
 
-// begin asks n questions (without end where n is negative, until ctx ends).
-func begin(ctx context.Context, r *harness.Room, n, parallel int) *storm {
+// begin asks n questions of the series from a number on.
+func begin(ctx context.Context, r *harness.Room, from, n, parallel int) *storm {
 	s := &storm{room: r, ended: make(chan int, 1)}
 	r.As(harness.Analyst)
 	next := make(chan int)
 	go func() {
 		defer close(next)
-		for i := 0; i != n; i++ {
+		for i := from; i < from+n; i++ {
 			select {
 			case next <- i:
 			case <-ctx.Done():
@@ -103,7 +62,7 @@ func begin(ctx context.Context, r *harness.Room, n, parallel int) *storm {
 }
 
 func (s *storm) ask(i int) {
-	a := asked{Question: question(i), from: time.Now()}
+	a := asked{Question: harness.Question(i), from: time.Now()}
 	a.Idempotency = client.NewIdempotencyKey()
 	// not the context of the storm: what was asked is waited for
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -149,50 +108,69 @@ func slowest(all []asked) (longest, median time.Duration) {
 	return took[len(took)-1], took[len(took)/2]
 }
 
-// audit checks all that was asked of a room against its ledger and its log: every release has a receipt that verifies and whose leaf is
-// in the log, and the budgets are charged what the answers say, and what the ledger reserved for questions whose outcome is unclear.
-func audit(t *testing.T, r *harness.Room, all []asked) {
+// books is what a room's ledger and log have to show for all that was asked so far.
+type books struct {
+	spent   map[string]mechanism.Rho // by owner
+	entries int64                    // of the log that were read
+}
+
+// audit checks what was asked of a room since the last audit against its ledger and its log: every release has a receipt that verifies and
+// whose leaf is in the log, and the budgets are charged what the answers say, and what the ledger reserved for questions whose outcome is
+// unclear.
+func (b *books) audit(t *testing.T, r *harness.Room, all []asked) {
 	t.Helper()
-	entries := map[int64]harness.Entry{}
-	for _, e := range r.Entries() {
-		entries[e.Index] = e
+	leaves := map[int64][]byte{}
+	for _, e := range r.Entries(b.entries) {
+		leaves[e.Index] = e.Leaf
+		b.entries = max(b.entries, e.Index+1)
 	}
-	spent := map[string]mechanism.Rho{}
 	unclear := map[string]bool{}
 	for _, a := range all {
-		switch {
-		case a.err != nil:
+		if a.err != nil {
 			unclear[a.SQL] = true
 			continue
-		case a.Verdict != answer.Released:
-			t.Errorf("%s: %s %+v", a.SQL, a.Verdict, a.Refusals)
-		case a.Answer.Receipt == nil || len(a.Receipt) == 0:
-			t.Errorf("%s: released without a receipt", a.SQL)
-		default:
-			got := r.Verified(a.Receipt)
-			body, err := got.Body.Marshal()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if leaf := entries[a.Answer.Receipt.LogIndex].Leaf; got.Index != a.Answer.Receipt.LogIndex || !bytes.Equal(leaf, checkpoint.Leaf(got.Salt, body)) {
-				t.Errorf("%s: the log's leaf %d is not that of its receipt", a.SQL, got.Index)
-			}
 		}
-		for _, p := range a.Price {
-			spent[p.Owner] += mechanism.FromFloat(p.Rho)
-		}
+		b.check(t, r, a, leaves)
+		b.charge(a.Price)
 	}
 	for _, q := range r.History(harness.Analyst) {
 		if unclear[q.SQL] {
-			for _, p := range q.Price {
-				spent[p.Owner] += mechanism.FromFloat(p.Rho)
-			}
+			b.charge(q.Price)
 		}
 	}
-	for _, b := range r.Budgets() {
-		if charged := mechanism.FromFloat(b.SpentRho); charged != spent[b.Owner] {
-			t.Errorf("the ledger charged %s rho %g, the answers and unclear queries come to %g", b.Owner, charged.Float(), spent[b.Owner].Float())
+	for _, have := range r.Budgets() {
+		if charged := mechanism.FromFloat(have.SpentRho); charged != b.spent[have.Owner] {
+			t.Errorf("the ledger charged %s rho %g, the answers and unclear queries come to %g", have.Owner, charged.Float(), b.spent[have.Owner].Float())
 		}
 	}
 	t.Logf("%d queries, %d of them unclear: all receipts verify and are in the log, the ledger is the sum of the prices", len(all), len(unclear))
+}
+
+func (b *books) charge(prices []answer.Price) {
+	if b.spent == nil {
+		b.spent = map[string]mechanism.Rho{}
+	}
+	for _, p := range prices {
+		b.spent[p.Owner] += mechanism.FromFloat(p.Rho)
+	}
+}
+
+func (b *books) check(t *testing.T, r *harness.Room, a asked, leaves map[int64][]byte) {
+	t.Helper()
+	if a.Verdict != answer.Released {
+		t.Errorf("%s: %s %+v", a.SQL, a.Verdict, a.Refusals)
+		return
+	}
+	if a.Answer.Receipt == nil || len(a.Receipt) == 0 {
+		t.Errorf("%s: released without a receipt", a.SQL)
+		return
+	}
+	got := r.Verified(a.Receipt)
+	body, err := got.Body.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if leaf := leaves[a.Answer.Receipt.LogIndex]; got.Index != a.Answer.Receipt.LogIndex || !bytes.Equal(leaf, checkpoint.Leaf(got.Salt, body)) {
+		t.Errorf("%s: the log's leaf %d is not that of its receipt", a.SQL, got.Index)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"concordat.dev/ui/client"
@@ -18,6 +19,7 @@ import (
 type Ran struct {
 	Out, Err string
 	Code     int
+	Memory   int64 // bytes that were resident at most
 }
 
 // Command runs the binary `concordat` of a folder with a home, as a script would: without a terminal and without its variables.
@@ -31,7 +33,11 @@ func Command(tb testing.TB, bin, home string, args ...string) Ran {
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		tb.Fatal(err)
 	}
-	return Ran{out.String(), said.String(), cmd.ProcessState.ExitCode()}
+	ran := Ran{Out: out.String(), Err: said.String(), Code: cmd.ProcessState.ExitCode()}
+	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		ran.Memory = usage.Maxrss << 10 // getrusage(2): kilobytes
+	}
+	return ran
 }
 
 // fetched is one call that has to succeed.

@@ -4,10 +4,10 @@ import (
 	"encoding/json"
 	"testing"
 
+	"concordat.dev/protocol/answer"
 	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
 	"concordat.dev/protocol/receipt"
 	"concordat.dev/ui/client"
-	"golang.org/x/mod/sumdb/tlog"
 )
 
 // Budget is an account of the ledger as the API lists it.
@@ -20,15 +20,11 @@ type Budget struct {
 
 // Recorded is a query as the API lists it.
 type Recorded struct {
-	Query  string  `json:"query"`
-	Status string  `json:"status"`
-	SQL    string  `json:"sql"`
-	Rho    float64 `json:"rho"`
-	Price  []struct {
-		Owner     string  `json:"owner"`
-		Namespace string  `json:"namespace"`
-		Rho       float64 `json:"rho"`
-	} `json:"price"`
+	Query  string         `json:"query"`
+	Status string         `json:"status"`
+	SQL    string         `json:"sql"`
+	Rho    float64        `json:"rho"`
+	Price  []answer.Price `json:"price"`
 }
 
 // Entry is a leaf of the log as the API lists it. Salt and body are there for the kinds that have no receipt.
@@ -58,11 +54,11 @@ func (r *Room) History(person string) []Recorded {
 	return decode[Recorded](r.tb, raw)
 }
 
-// Entries are the leaves of the room in the log.
-func (r *Room) Entries() []Entry {
+// Entries are the leaves of the room in the log, from an index on.
+func (r *Room) Entries(start int64) []Entry {
 	r.tb.Helper()
-	raw := fetched(r.tb, r.As(Auditor), &concordatv1.EntriesRequest{Collaboration: r.ID(), Limit: 10_000}, client.Services.Entries).GetEntries()
-	return decode[Entry](r.tb, raw)
+	request := &concordatv1.EntriesRequest{Collaboration: r.ID(), Start: uint64(start), Limit: 10_000} //nolint:gosec // G115: an index
+	return decode[Entry](r.tb, fetched(r.tb, r.As(Auditor), request, client.Services.Entries).GetEntries())
 }
 
 // Checkpoint is the log as it is now, signed, after checking that it began as before.
@@ -106,9 +102,6 @@ func (r *Room) Verified(raw []byte) receipt.Receipt {
 	r.Checkpoint(then)
 	return got
 }
-
-// LeafHash is the hash of a leaf of the log (RFC 6962 section 2.1).
-func LeafHash(e Entry) tlog.Hash { return tlog.RecordHash(e.Leaf) }
 
 // State is all that people of the room can see of it: documents, datasets, budgets, queries and the log. Two equal States say that
 // nothing changed in between.
