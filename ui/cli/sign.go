@@ -102,26 +102,28 @@ func (a *app) propose(ctx context.Context, dir string, pinned bool) error {
 
 func (a *app) manifestSign() *cobra.Command {
 	var yes bool
-	var dir, digest string
+	var dir, digest, sshSignature string
 	c := &cobra.Command{
 		Use:   "sign --key FILE",
 		Short: "Sign the proposed manifest in the name of an organisation",
 		Long: `Fetches the newest version, checks its digests, its pins against the mesh and its policies, shows what it says and, against an
 earlier version that was signed from here, what changes; then signs its digest. Remember: who signs answers for the other
-participants' keys in it, so compare the digest with them on another channel (--digest), or with one's own directory (--dir).`,
+participants' keys in it, so compare the digest with them on another channel (--digest), or with one's own directory (--dir).
+With --ssh-signature the organisation's key signed by ssh-keygen: see 'concordat manifest approval-payload'.`,
 		Example: lines("concordat manifest sign --key clinic.key", "concordat manifest sign --key clinic.key --dir room --yes", "concordat manifest sign --key clinic.key --digest sha256:… --yes"),
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return a.sign(c.Context(), dir, digest, yes)
+			return a.sign(c.Context(), dir, digest, sshSignature, yes)
 		},
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	c.Flags().StringVar(&dir, "dir", "", "sign only what this directory gives, byte for byte")
 	c.Flags().StringVar(&digest, "digest", "", "sign only the manifest of this digest")
+	c.Flags().StringVar(&sshSignature, "ssh-signature", "", "file that ssh-keygen -Y sign made of the approval's bytes")
 	return c
 }
 
-func (a *app) sign(ctx context.Context, dir, digest string, yes bool) error {
+func (a *app) sign(ctx context.Context, dir, digest, sshSignature string, yes bool) error {
 	s, err := a.session(ctx)
 	if err != nil {
 		return err
@@ -136,9 +138,13 @@ func (a *app) sign(ctx context.Context, dir, digest string, yes bool) error {
 	if err := expect(d, dir, digest); err != nil {
 		return err
 	}
-	participant := participantOf(d.Manifest, s.key.Public())
+	approval, signer, err := approval(s, d, sshSignature)
+	if err != nil {
+		return err
+	}
+	participant := participantOf(d.Manifest, signer)
 	if participant == "" {
-		return fmt.Errorf("the key %s is not of a participant of %s", s.key.Public(), s.collaboration)
+		return fmt.Errorf("the key %s is not of a participant of %s", signer, s.collaboration)
 	}
 	status, err := s.Status(ctx)
 	if err != nil {
@@ -152,10 +158,6 @@ func (a *app) sign(ctx context.Context, dir, digest string, yes bool) error {
 		return err
 	}
 	if err := a.confirm(yes, fmt.Sprintf("Sign %s version %d as %s?", s.collaboration, d.Manifest.Version, participant)); err != nil {
-		return err
-	}
-	approval, err := signedStatement(d, statement.Approve, "", s.key)
-	if err != nil {
 		return err
 	}
 	state, err := client.Unary(ctx, s.Client, &concordatv1.SignManifestRequest{Collaboration: s.collaboration, Approval: approval}, client.Services.SignManifest)
