@@ -81,7 +81,7 @@ func EncryptPart(w io.Writer, recipient *age.HybridRecipient, h Header, r io.Rea
 	if err = enc.Close(); err != nil {
 		return fail(err)
 	}
-	return Part{Digest: canon.Of([sha256.Size]byte(sum.Sum(nil))), Size: count.n}, nil
+	return Part{Digest: canon.Of([sha256.Size]byte(sum.Sum(nil))), Size: count.n, Plain: n}, nil
 }
 
 // DecryptPart returns the plaintext of one part, after its header was found to be want. The reader fails at its end, in place of
@@ -142,7 +142,7 @@ func (p *part) finish() error {
 	if _, err := io.Copy(io.Discard, p.in); err != nil {
 		return fmt.Errorf("decrypt part %d: %w", p.number, err)
 	}
-	if p.in.n != p.signed.Size || canon.Of([sha256.Size]byte(p.in.sum.Sum(nil))) != p.signed.Digest {
+	if p.in.n != p.signed.Size || p.signed.Plain > 0 && p.read != p.signed.Plain || canon.Of([sha256.Size]byte(p.in.sum.Sum(nil))) != p.signed.Digest {
 		return fmt.Errorf("decrypt part %d: %w", p.number, ErrPartDigest)
 	}
 	return io.EOF

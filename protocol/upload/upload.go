@@ -29,8 +29,6 @@ const (
 )
 
 const (
-	// CSV is the only format so far: RFC 4180 with a header line, UTF-8.
-	CSV = "csv"
 	// MaxParts bounds a statement: 16,384 parts are 1 TiB.
 	MaxParts   = 16_384
 	maxColumns = 500
@@ -67,17 +65,21 @@ func (t Target) Header(number uint32) Header {
 	return Header{Ledger: t.Ledger, Collaboration: t.Collaboration, Dataset: t.Dataset, Version: t.Version, Upload: t.Upload, Number: number}
 }
 
-// Part is one encrypted part: digest and size in bytes of its ciphertext.
+// Part is one encrypted part: digest and size in bytes of its ciphertext. Plain is the size of its plaintext without the header; 0 is unknown, as
+// from clients that send CSV only.
 type Part struct {
 	Digest canon.Digest `json:"digest"`
 	Size   int64        `json:"size"`
+	Plain  int64        `json:"plain,omitempty"`
 }
 
 // Statement is what a steward signs when all parts are there: Parts in order, the columns of the file in order.
 type Statement struct {
 	Type string `json:"type"` // "concordat.dev/upload/v1"
 	Target
-	Format  string   `json:"format"` // CSV
+	Format  string   `json:"format"`            // CSV, JSONLines, Parquet or Arrow
+	Dialect *Dialect `json:"dialect,omitempty"` // how texts are read, where it isn't as usual
+	Files   []int    `json:"files,omitempty"`   // parts of each file, in order; without it they are one file
 	Columns []string `json:"columns"`
 	Parts   []Part   `json:"parts"`
 	Client  string   `json:"client"` // name and version of the program that encrypted
@@ -91,8 +93,11 @@ func (s Statement) Validate() error {
 	if err := s.validate(); err != nil {
 		return err
 	}
-	if s.Type != statementType || s.Format != CSV {
-		return fmt.Errorf("%w: type %.40q, format %.40q: want %s and %s", ErrInvalid, s.Type, s.Format, statementType, CSV)
+	if s.Type != statementType {
+		return fmt.Errorf("%w: type %.40q: want %s", ErrInvalid, s.Type, statementType)
+	}
+	if err := s.validateFormat(); err != nil {
+		return err
 	}
 	if len(s.Columns) == 0 || len(s.Columns) > maxColumns || len(s.Parts) == 0 || len(s.Parts) > MaxParts {
 		return fmt.Errorf("%w: %d columns and %d parts, want 1 to %d and 1 to %d", ErrInvalid, len(s.Columns), len(s.Parts), maxColumns, MaxParts)
@@ -103,7 +108,7 @@ func (s Statement) Validate() error {
 		}
 	}
 	for i, p := range s.Parts {
-		if !p.Digest.Valid() || p.Size <= 0 || p.Size > MaxCiphertext {
+		if !p.Digest.Valid() || p.Size <= 0 || p.Size > MaxCiphertext || p.Plain < 0 || p.Plain > MaxPart {
 			return fmt.Errorf("%w: part %d has no digest, or not 1 to %d bytes", ErrInvalid, i+1, MaxCiphertext)
 		}
 	}

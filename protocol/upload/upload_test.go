@@ -63,7 +63,7 @@ func TestStatementRefuses(t *testing.T) {
 		"version":      func(s *upload.Statement) { s.Version = 0 },
 		"long id":      func(s *upload.Statement) { s.Upload = strings.Repeat("u", 257) },
 		"type":         func(s *upload.Statement) { s.Type = "x" },
-		"format":       func(s *upload.Statement) { s.Format = "parquet" },
+		"format":       func(s *upload.Statement) { s.Format = "xls" },
 		"no columns":   func(s *upload.Statement) { s.Columns = nil },
 		"empty column": func(s *upload.Statement) { s.Columns[0] = "" },
 		"no parts":     func(s *upload.Statement) { s.Parts = nil },
