@@ -137,17 +137,24 @@ type Claim struct {
 // PriceKey names a price.
 func PriceKey(owner, namespace string) string { return owner + " " + namespace }
 
+// Granted is a grant that was verified.
+type Granted struct {
+	grant.Grant
+	Digest canon.Digest // of its canonical JSON
+	Log    key.Public   // signs the checkpoints of its ledger
+}
+
 // Grant verifies a grant: signed by the grant key of the ledger that the manifest pins, which a coordinator of this mesh endorsed, for this
-// manifest, text, plan and data, and paying what the plan costs. The digest is that of the grant's canonical JSON.
-func (m Mesh) Grant(raw []byte, documents *Documents, claim Claim) (grant.Grant, canon.Digest, error) {
+// manifest, text, plan and data, and paying what the plan costs.
+func (m Mesh) Grant(raw []byte, documents *Documents, claim Claim) (Granted, error) {
 	signed, err := grant.Parse(raw)
 	if err != nil {
-		return grant.Grant{}, "", fmt.Errorf("%w: %w", ErrGrant, err)
+		return Granted{}, fmt.Errorf("%w: %w", ErrGrant, err)
 	}
 	manifest := documents.Bundle.Manifest
-	g, _, err := signed.Verify(m.RootDigest(), m.Root, manifest.Mesh.Ledger)
+	g, keys, err := signed.Verify(m.RootDigest(), m.Root, manifest.Mesh.Ledger)
 	if err != nil {
-		return grant.Grant{}, "", fmt.Errorf("%w: %w", ErrGrant, err)
+		return Granted{}, fmt.Errorf("%w: %w", ErrGrant, err)
 	}
 	for _, c := range []struct {
 		what string
@@ -161,10 +168,10 @@ func (m Mesh) Grant(raw []byte, documents *Documents, claim Claim) (grant.Grant,
 		{"price", pays(g.Price, claim.Price)},
 	} {
 		if !c.same {
-			return grant.Grant{}, "", fmt.Errorf("%w: it is for another %s", ErrGrant, c.what)
+			return Granted{}, fmt.Errorf("%w: it is for another %s", ErrGrant, c.what)
 		}
 	}
-	return g, canon.Sum(signed.Grant.Payload), nil
+	return Granted{Grant: g, Digest: canon.Sum(signed.Grant.Payload), Log: keys.Log}, nil
 }
 
 func sameData(granted []grant.Dataset, given []*concordatv1.SealedDataset) bool {

@@ -29,7 +29,8 @@ import (
 type Config struct {
 	// Worker is this process's name, for people.
 	Worker string `yaml:"worker"`
-	// DataDir belongs to this process alone. Nothing in clear is ever written there.
+	// DataDir belongs to this process alone. What was seen of ledgers is kept there, sealed; without a folder it is forgotten when the
+	// process ends. Nothing in clear is ever written there.
 	DataDir string `yaml:"data_dir"`
 	// ObjectStore is a gocloud.dev URL (file:///dir, s3://…, azblob://…) that all coordinators and workers share.
 	ObjectStore string `yaml:"object_store"`

@@ -88,6 +88,9 @@ func (s service) Execute(ctx context.Context, req *connect.Request[concordatv1.E
 	if err != nil {
 		return nil, err
 	}
+	if seen := s.elsewhere(documents, req.Msg.GetLogged()); seen > 0 {
+		return connect.NewResponse(&concordatv1.ExecuteResponse{Seen: seen}), nil
+	}
 	a, err := s.analyser.Analyse(ctx, documents.Bundle, req.Msg.GetSql(), req.Msg.GetRho())
 	if err != nil {
 		return nil, s.failed(ctx, req.Msg, err)
@@ -95,9 +98,12 @@ func (s service) Execute(ctx context.Context, req *connect.Request[concordatv1.E
 	if a.Refused() {
 		return nil, connectError(fault.Newf(op, fault.Forbidden, "the policies refuse this text"))
 	}
-	granted, digest, err := s.mesh.Grant(req.Msg.GetGrant(), documents, claim(a, req.Msg))
+	granted, err := s.mesh.Grant(req.Msg.GetGrant(), documents, claim(a, req.Msg))
 	if err != nil {
 		return nil, connectError(fault.New(op, fault.Forbidden, err))
+	}
+	if seen, err := s.witnessed(documents, granted, req.Msg); err != nil || seen > 0 {
+		return connect.NewResponse(&concordatv1.ExecuteResponse{Seen: seen}), err
 	}
 	datasets, err := s.load(ctx, documents, a, req.Msg.GetDatasets())
 	if err != nil {
@@ -108,7 +114,7 @@ func (s service) Execute(ctx context.Context, req *connect.Request[concordatv1.E
 		return nil, s.failed(ctx, req.Msg, err)
 	}
 	released.QueryID = granted.Query
-	out, err := s.evidence(documents, a, granted, digest, released)
+	out, err := s.evidence(documents, a, granted.Grant, granted.Digest, released)
 	if err != nil {
 		return nil, s.failed(ctx, req.Msg, err)
 	}

@@ -19,6 +19,7 @@ import (
 	"concordat.dev/protocol/marble"
 	"concordat.dev/worker/admit"
 	"concordat.dev/worker/engine"
+	"concordat.dev/worker/follow"
 	"concordat.dev/worker/loader"
 	"concordat.dev/worker/noise"
 	"concordat.dev/worker/query"
@@ -35,6 +36,9 @@ const (
 // noiseLabel derives the key of all noise from the workers' secret.
 const noiseLabel = "concordat/v1/noise"
 
+// followLabel derives the key that seals what was seen of ledgers.
+const followLabel = "concordat/v1/follow"
+
 // Server is a running worker.
 type Server struct {
 	cfg      Config
@@ -44,6 +48,7 @@ type Server struct {
 	store    *storage.Store
 	wrapper  *storage.Wrapper
 	loader   *loader.Loader
+	ledgers  *follow.Follower
 	analyser *query.Analyser
 	executor query.Executor
 	running  atomic.Int32
@@ -91,6 +96,13 @@ func New(ctx context.Context, cfg Config, identity *marble.Identity, log zerolog
 func (s *Server) open(ctx context.Context) error {
 	secret, err := s.identity.Derive(noiseLabel, len(noise.Key{}))
 	if err != nil {
+		return err
+	}
+	sealing, err := s.identity.Derive(followLabel, follow.KeySize)
+	if err != nil {
+		return err
+	}
+	if s.ledgers, err = follow.New(s.cfg.DataDir, sealing); err != nil {
 		return err
 	}
 	if s.wrapper, err = storage.NewWrapper(s.identity.Secret); err != nil {
