@@ -97,7 +97,7 @@ func TestJourney(t *testing.T) {
 	said(t, clinic.ran(1, "query", "--key", clinic.key(demo.Analyst), countPatients).Err, "no coordinator answers")
 	offline := organisation{t: t, bin: bin, home: t.TempDir()} // it knows no mesh
 	for _, file := range receipts {
-		said(t, offline.run(0, "receipt", "verify", file, "--manifest", room), "verified: receipt of query", "15 checks")
+		said(t, offline.run(0, "receipt", "verify", file, "--manifest", room), "verified: receipt of query", "16 checks")
 		offline.run(0, "receipt", "show", file)
 	}
 	tampered(t, offline, receipts[0], room)

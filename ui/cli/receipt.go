@@ -26,7 +26,7 @@ func (a *app) receiptCommand() *cobra.Command {
 		Long:    "A receipt is named by its file, or by its id where it is in HOME/receipts.",
 		Example: lines("concordat receipt show 7f3a", "concordat receipt verify 7f3a.json --manifest room"),
 	}
-	c.AddCommand(a.receiptShow(), a.receiptVerify(), a.receiptFetch())
+	c.AddCommand(a.receiptShow(), a.receiptVerify(), a.receiptExport(), a.receiptFetch())
 	return c
 }
 
@@ -100,21 +100,25 @@ func (a *app) showReceipt(r receipt.Receipt) error {
 }
 
 func (a *app) receiptVerify() *cobra.Command {
-	var manifest, digest, mode string
+	var manifest, digest, mode, collateral string
 	var any bool
 	c := &cobra.Command{
 		Use:   "verify FILE",
 		Short: "Check every link of a receipt offline, from the file and the manifest alone",
 		Long: `Checks signatures, digests, log inclusion and grant, and says of each whether it is proved or only claimed. What all rests on is the
 manifest: --manifest DIR (or a file of its signed form), --digest, else the one that was signed from here (HOME/manifests).
-With --any-manifest the one in the receipt is taken as it is: compare the digest that is printed with the participants.`,
-		Example: lines("concordat receipt verify 7f3a.json --manifest room", "concordat receipt verify 7f3a.json --digest sha256:…"),
+With --any-manifest the one in the receipt is taken as it is: compare the digest that is printed with the participants.
+
+The first line names the mode. Exit code 0 says that all holds that the manifest's mode demands: in mode sgx the quote of MarbleRun's enclave too. --require sgx
+lets no receipt of a simulation pass.`,
+		Example: lines("concordat receipt verify 7f3a.json --manifest room", "concordat receipt verify 7f3a.json --digest sha256:… --require sgx"),
 		Args:    cobra.ExactArgs(1),
 	}
 	format := formatFlag(c, present.Table, present.JSON)
 	c.Flags().StringVar(&manifest, "manifest", "", "manifest directory, or file of the signed form, that is trusted")
 	c.Flags().StringVar(&digest, "digest", "", "digest of the manifest that is trusted")
-	c.Flags().StringVar(&mode, "require-mode", "", "fail unless the mesh ran in this mode (sgx)")
+	c.Flags().StringVar(&mode, "require", "", "fail unless the mesh ran in this mode: sgx or simulation")
+	c.Flags().StringVar(&collateral, "collateral", "", "file of what Intel says of the hardware ('concordat mesh collateral'), in place of the receipt's")
 	c.Flags().BoolVar(&any, "any-manifest", false, "trust the manifest in the receipt")
 	c.RunE = func(_ *cobra.Command, args []string) error {
 		f, err := format()
@@ -125,7 +129,13 @@ With --any-manifest the one in the receipt is taken as it is: compare the digest
 		if err != nil {
 			return err
 		}
+		if mode != "" && mode != modeSGX && mode != modeSimulation {
+			return usagef("receipt verify: --require %.40q: write sgx or simulation", mode)
+		}
 		o := receipt.Options{AnyManifest: any, RequireMode: mode}
+		if o.Verifiers, err = verifiers(collateral); err != nil {
+			return err
+		}
 		if o.Manifest, err = a.trusted(r, manifest, digest, any); err != nil {
 			return err
 		}
@@ -146,8 +156,8 @@ func (a *app) verifyReceipt(name string, report receipt.Report, f present.Format
 		if !report.OK() {
 			verdict = "NOT VERIFIED"
 		}
-		fmt.Fprintf(a.Out, "%s: receipt of query %s, %d checks\n", verdict, orNone(report.Release.Query), len(report.Checks))
-		_, err = fmt.Fprint(a.Out, report)
+		mode, checks, _ := strings.Cut(report.String(), "\n")
+		_, err = fmt.Fprintf(a.Out, "%s\n%s: receipt of query %s, %d checks\n%s", mode, verdict, orNone(report.Release.Query), len(report.Checks), checks)
 	}
 	if err == nil && !report.OK() {
 		a.say("%s: the receipt is not good", name)
