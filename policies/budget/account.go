@@ -19,12 +19,48 @@ type Amount struct {
 type Account struct {
 	Spent Amount `json:"spent"`
 	Hours []Hour `json:"hours,omitempty"` // ascending, none empty
+
+	// People is what each person spent of it; theirs have none in turn.
+	People map[string]*Account `json:"people,omitempty"`
 }
 
 // Hour is what was spent in one hour since 1970, UTC.
 type Hour struct {
 	Hour  int64  `json:"hour"`
 	Spent Amount `json:"spent"`
+}
+
+// chargeFor spends amount at now in the name of a person. It does not look at limits.
+func (a *Account) chargeFor(person string, amount Amount, now time.Time) {
+	a.Charge(amount, now)
+	if person != "" {
+		a.of(person).Charge(amount, now)
+	}
+}
+
+func (a *Account) of(person string) *Account {
+	if a.People[person] == nil {
+		if a.People == nil {
+			a.People = map[string]*Account{}
+		}
+		a.People[person] = &Account{}
+	}
+	return a.People[person]
+}
+
+// Share is what a person may still spend of the account: as much as each limit's share allows, whatever others left.
+func (a *Account) Share(person string, limits []Limit, now time.Time) Amount {
+	var shares []Limit
+	for _, l := range limits {
+		if l.Share > 0 && l.Share < 1 {
+			shares = append(shares, l.share())
+		}
+	}
+	spent := a.People[person]
+	if spent == nil {
+		spent = &Account{}
+	}
+	return spent.Remaining(shares, now)
 }
 
 // Charge spends amount at now. It does not look at limits.
@@ -47,6 +83,9 @@ func (a *Account) merge(other *Account) {
 	a.Spent = a.Spent.plus(other.Spent)
 	for _, h := range other.Hours {
 		a.add(h)
+	}
+	for person, spent := range other.People {
+		a.of(person).merge(spent)
 	}
 }
 
@@ -76,6 +115,38 @@ func (a *Account) Remaining(limits []Limit, now time.Time) Amount {
 		}
 	}
 	return left
+}
+
+// Used is the fullest of the limits at now, from 0 to 1.
+func (a *Account) Used(limits []Limit, now time.Time) float64 {
+	used := 0.0
+	fill := func(spent, allowed int64) {
+		if allowed > 0 && allowed < math.MaxInt64 {
+			used = max(used, float64(spent)/float64(allowed))
+		}
+	}
+	for _, l := range limits {
+		spent := a.Within(l.Period, now)
+		if l.Mechanism == mechanism.DifferentialPrivacy {
+			fill(int64(spent.Rho), int64(l.Rho))
+			fill(int64(a.Spent.Rho), int64(l.Lifetime))
+		}
+		fill(spent.Queries, l.Queries)
+	}
+	return used
+}
+
+// Levels are the parts of a budget at which its owner is told.
+var Levels = []float64{0.5, 0.8, 0.95}
+
+// Crossed is the highest level that lies above before and not above after; false if none does.
+func Crossed(before, after float64) (float64, bool) {
+	for _, level := range slices.Backward(Levels) {
+		if before < level && level <= after {
+			return level, true
+		}
+	}
+	return 0, false
 }
 
 // Allows says whether the amount fits into what remains.

@@ -51,22 +51,30 @@ type Reservation struct {
 	At      time.Time `json:"at"`
 }
 
-// Charge is one owner's part of a price. Owner is the participant's id, for people; Key is who pays.
+// Charge is one owner's part of a price. Owner is the participant's id, for people; Key is who pays, Person who spends.
 type Charge struct {
 	Owner  string  `json:"owner"`
+	Person string  `json:"person,omitempty"`
 	Key    string  `json:"key"`
 	Limits []Limit `json:"-"`
 	Amount Amount  `json:"amount"`
 }
 
-// Shortage says which owner's budget cannot pay, and what it still has.
+// Shortage says which owner's budget cannot pay, and what it still has. With a person it is their share of it that is used up.
 type Shortage struct {
-	Owner string
-	Price Amount
-	Left  Amount
+	Owner  string
+	Person string
+	Price  Amount
+	Left   Amount
 }
 
 func (s *Shortage) Error() string {
+	if s.Person != "" && s.Price.Rho > s.Left.Rho {
+		return fmt.Sprintf("the share that %s has of the budget of %s cannot pay rho %g: %g remain", s.Person, s.Owner, s.Price.Rho.Float(), s.Left.Rho.Float())
+	}
+	if s.Person != "" {
+		return fmt.Sprintf("the share that %s has of the quota of %s is used up: %d of %d queries needed remain", s.Person, s.Owner, s.Left.Queries, s.Price.Queries)
+	}
 	if s.Price.Rho > s.Left.Rho {
 		return fmt.Sprintf("the budget of %s cannot pay rho %g: %g remain", s.Owner, s.Price.Rho.Float(), s.Left.Rho.Float())
 	}
@@ -150,9 +158,12 @@ func (l *Ledger) Reserve(id string, charges []Charge, now time.Time) error {
 		if left := a.Remaining(c.Limits, now); !left.Allows(due[k]) {
 			return &Shortage{Owner: c.Owner, Price: c.Amount, Left: left}
 		}
+		if left := a.Share(c.Person, c.Limits, now); !left.Allows(due[k]) {
+			return &Shortage{Owner: c.Owner, Person: c.Person, Price: c.Amount, Left: left}
+		}
 	}
 	for _, c := range charges {
-		l.account(l.root(c.Key)).Charge(c.Amount, now)
+		l.account(l.root(c.Key)).chargeFor(c.Person, c.Amount, now)
 	}
 	l.Reservations[id] = &Reservation{Charges: slices.Clone(charges), Status: Reserved, At: now.UTC()}
 	return nil

@@ -19,6 +19,19 @@ type Limit struct {
 	Delta     float64
 	Queries   int64 // in any window of Period; threshold
 	Period    time.Duration
+	Share     float64 // of all these that one person may spend; 0: all
+}
+
+// share is the limit as it holds for one person.
+func (l Limit) share() Limit {
+	l.Rho = floor(l.Rho.Float() * l.Share)
+	if l.Bounded() {
+		l.Lifetime = floor(l.Lifetime.Float() * l.Share)
+	}
+	if l.Queries > 0 { // 0 would be no limit
+		l.Queries = max(1, int64(float64(l.Queries)*l.Share))
+	}
+	return l
 }
 
 const day = 24 * time.Hour
@@ -43,7 +56,7 @@ func LimitOf(p *document.Policy) (limit Limit, ok bool, err error) {
 			return Limit{}, false, fmt.Errorf("budget of %s: %w", p.Dataset, err)
 		}
 	}
-	limit.Delta = b.Delta
+	limit.Delta, limit.Share = b.Delta, b.PerPersonShare
 	limit.Rho, limit.Lifetime = floor(b.Rho), floor(b.LifetimeRho)
 	if b.LifetimeRho == 0 {
 		limit.Lifetime = math.MaxInt64

@@ -55,6 +55,8 @@ func TestPolicyChanges(t *testing.T) {
 		{"prefix", func(p *document.Policy) { column(p, "zip", func(c *document.Column) { c.Prefix = 0 }) }, "column zip: prefix 3 → 0", change.Weaker},
 		{"bounds", func(p *document.Policy) { column(p, "age", func(c *document.Column) { c.Bounds = &[2]float64{0, 90} }) }, "column age: bounds [0, 110] → [0, 90]", change.Neutral},
 		{"new column", func(p *document.Policy) { p.Columns["sex"] = document.Column{Type: "integer", Role: "dimension"} }, "column sex: new dimension", change.Weaker},
+		{"retention", func(p *document.Policy) { p.Expires = "2027-01-31" }, "expires never → 2027-01-31", change.Tighter},
+		{"share", func(p *document.Policy) { p.Budget.PerPersonShare = 0.25 }, "budget.per_person_share 1 → 0.25", change.Tighter},
 		{"unit", func(p *document.Policy) { p.Unit.Namespace = "person" }, "unit.namespace hosp_patient → person", change.Weaker},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -79,6 +81,7 @@ func TestManifestChanges(t *testing.T) {
 	m.Purpose, m.Expires = "Another wording", "2031-12-31"
 	m.People = []document.Person{{ID: "ana@publisher.example", Participant: "publisher", Roles: []string{"analyst"}}}
 	m.Release.TimeGrid = "1s"
+	m.Amendments, m.Review = &document.Amendments{Tightening: "owner", Recovery: "others"}, "plan"
 	m.Participants = m.Participants[:len(m.Participants)-1]
 	var lines []string
 	for _, c := range change.Between(room(t), after) {
@@ -90,6 +93,9 @@ func TestManifestChanges(t *testing.T) {
 		"ana@publisher.example: new analyst of publisher: weaker",
 		"cases-dp: time_grid 0s → 1s: tighter",
 		"bank_b: participant leaves: tighter",
+		"cases-dp: amendments.tightening all → owner: neutral",
+		"cases-dp: amendments.recovery all → others: weaker",
+		"cases-dp: review none → plan: owners approve every query's plan: tighter",
 	} {
 		if !slices.Contains(lines, want) {
 			t.Errorf("want %q among %q", want, lines)
@@ -105,6 +111,21 @@ func TestTightensOnly(t *testing.T) {
 	mixed := change.Between(room(t), edit(t, "hospital.patients", func(p *document.Policy) { p.Release.MinUnits, p.Budget.Rho = 20, 60 }))
 	if change.TightensOnly(mixed, "hospital") || change.TightensOnly(nil, "hospital") {
 		t.Error("more budget, or nothing, is not tighter")
+	}
+}
+
+// What holds by default is a difference of words when it is written out, and a difference all the same: it is other bytes.
+func TestWrittenOutDefaults(t *testing.T) {
+	after := edit(t, "hospital.patients", func(p *document.Policy) { p.Budget.PerPersonShare = 1 })
+	after.Manifest.Amendments, after.Manifest.Review = &document.Amendments{}, document.ReviewNone
+	got := change.Between(room(t), after)
+	for _, c := range got {
+		if c.Effect != change.TextOnly {
+			t.Errorf("%s", c)
+		}
+	}
+	if len(got) != 3 {
+		t.Errorf("%v", got)
 	}
 }
 

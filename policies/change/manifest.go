@@ -36,7 +36,42 @@ func (l *list) manifest(before, after *document.Manifest) {
 	more(l, all, "", "witnesses.quorum", before.Witnesses.Quorum, after.Witnesses.Quorum, Tighter)
 	members(l, all, "", "witness", before.Witnesses.Keys, after.Witnesses.Keys, Neutral, Neutral)
 	differs(l, all, "", Weaker, "receivers", before.Receivers.Default, after.Receivers.Default)
+	l.amendments(before, after, all)
+	l.review(before.Review, after.Review, all)
 	l.mesh(before.Mesh, after.Mesh, all)
+}
+
+func (l *list) amendments(before, after *document.Manifest, all string) {
+	values := func(m *document.Manifest) document.Amendments {
+		if m.Amendments == nil {
+			return document.Amendments{Tightening: document.ByAll, Recovery: document.ByAll}
+		}
+		return *m.Amendments
+	}
+	old, now := values(before), values(after)
+	differs(l, all, "", Neutral, "amendments.tightening", old.Tightening, now.Tightening)
+	if old.Recovery != now.Recovery {
+		effect := Tighter
+		if after.Recovery() {
+			effect = Weaker
+		}
+		l.add(all, "", effect, "amendments.recovery %s → %s", old.Recovery, now.Recovery)
+	}
+	if old == now && (before.Amendments == nil) != (after.Amendments == nil) {
+		l.add(all, "", TextOnly, "amendments says %s and %s, which holds without it too", now.Tightening, now.Recovery)
+	}
+}
+
+func (l *list) review(before, after, all string) {
+	switch {
+	case before == after:
+	case after == document.ReviewPlan:
+		l.add(all, "", Tighter, "review none → plan: owners approve every query's plan")
+	case before == document.ReviewPlan:
+		l.add(all, "", Weaker, "review plan → none: queries run without their plan being approved")
+	default:
+		l.add(all, "", TextOnly, "review none, which holds without it too")
+	}
 }
 
 func duration(s string) time.Duration {

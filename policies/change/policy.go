@@ -40,9 +40,23 @@ func (l *list) policy(id string, before, after *document.Policy) {
 	}
 	members(l, id, owner, "aggregate", before.Aggregates, after.Aggregates, Weaker, Tighter)
 	more(l, id, owner, "max_rows_per_unit", before.MaxRows, after.MaxRows, Neutral)
+	if before.Expires != after.Expires {
+		effect := Weaker
+		if after.Expires != "" && (before.Expires == "" || after.Expires < before.Expires) { // YYYY-MM-DD
+			effect = Tighter
+		}
+		l.add(id, owner, effect, "expires %s → %s", orNever(before.Expires), orNever(after.Expires))
+	}
 	l.release(id, owner, before.Release, after.Release)
 	l.budget(id, owner, before.Budget, after.Budget)
 	l.columns(id, owner, before, after)
+}
+
+func orNever(day string) string {
+	if day == "" {
+		return "never"
+	}
+	return day
 }
 
 func unitText(p *document.Policy) string {
@@ -90,6 +104,11 @@ func (l *list) budget(id, owner string, before, after *document.Budget) {
 	more(l, id, owner, "budget.lifetime_rho", lifetime(before), lifetime(after), Weaker)
 	more(l, id, owner, "budget.delta", before.Delta, after.Delta, Weaker)
 	more(l, id, owner, "budget.queries", before.Queries, after.Queries, Weaker)
+	if a, b := share(before), share(after); a != b {
+		more(l, id, owner, "budget.per_person_share", a, b, Weaker)
+	} else if before.PerPersonShare != after.PerPersonShare {
+		l.add(id, owner, TextOnly, "budget.per_person_share 1, which holds without it too")
+	}
 	if before.Period != after.Period {
 		effect := Weaker
 		a, errA := document.ParsePeriod(before.Period)
@@ -99,6 +118,14 @@ func (l *list) budget(id, owner string, before, after *document.Budget) {
 		}
 		l.add(id, owner, effect, "budget.period %s → %s", before.Period, after.Period)
 	}
+}
+
+// share left out is all.
+func share(b *document.Budget) float64 {
+	if b.PerPersonShare == 0 {
+		return 1
+	}
+	return b.PerPersonShare
 }
 
 // lifetime without a limit is above all others.

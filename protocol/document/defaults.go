@@ -64,7 +64,9 @@ func (p *Policy) WithDefaults() *Policy {
 }
 
 // WithDefaults returns a copy in which every field that was left out says its default: participants[].threshold 1,
-// namespaces.*.normalize none, release.time_grid 500ms, witnesses no keys and quorum 0, receivers.default runner.
+// namespaces.*.normalize none, release.time_grid 500ms, witnesses no keys and quorum 0, receivers.default runner, within amendments
+// tightening and recovery all. What amendments, review, a policy's expires and budget.per_person_share add to a document without them stays
+// left out: it means that nothing of the kind holds, whatever a later build knows, so that documents that were signed before stay readable.
 func (m *Manifest) WithDefaults() *Manifest {
 	n := *m
 	n.Participants = slices.Clone(m.Participants)
@@ -84,6 +86,9 @@ func (m *Manifest) WithDefaults() *Manifest {
 	n.Witnesses = &w
 	if n.Receivers == nil {
 		n.Receivers = &Receivers{Default: "runner"}
+	}
+	if m.Amendments != nil {
+		n.Amendments = &Amendments{Tightening: or(m.Amendments.Tightening, ByAll), Recovery: or(m.Amendments.Recovery, ByAll)}
 	}
 	return &n
 }

@@ -6,6 +6,8 @@
 // Sees: metadata
 package document
 
+import "strings"
+
 // APIVersion is the only value of apiVersion that this build reads.
 const APIVersion = "concordat.dev/v1"
 
@@ -24,6 +26,8 @@ type Manifest struct {
 	Release       ReleaseOptions       `yaml:"release,omitempty" json:"release"`
 	Witnesses     *Witnesses           `yaml:"witnesses,omitempty" json:"witnesses,omitempty"`
 	Receivers     *Receivers           `yaml:"receivers,omitempty" json:"receivers,omitempty"`
+	Amendments    *Amendments          `yaml:"amendments,omitempty" json:"amendments,omitempty"`
+	Review        string               `yaml:"review,omitempty" json:"review,omitempty"` // "" or none | plan
 	Mesh          *Mesh                `yaml:"mesh,omitempty" json:"mesh,omitempty"`
 }
 
@@ -78,9 +82,18 @@ type Witnesses struct {
 	Quorum int      `yaml:"quorum" json:"quorum"`
 }
 
-// Receivers says who may read a release: "runner" or participant ids, comma separated.
+// Receivers says who may read a release: "runner", participant ids, or both, comma separated. Without runner only people of these
+// participants may ask.
 type Receivers struct {
 	Default string `yaml:"default" json:"default"`
+}
+
+// Amendments says which new versions need fewer than all signatures. Left out, none does. Tightening: owner, when a version only tightens
+// policies of one owner, who then signs alone; all otherwise. Recovery: others, when a version only replaces the keys of one participant
+// who lost them, which all others sign; all otherwise.
+type Amendments struct {
+	Tightening string `yaml:"tightening,omitempty" json:"tightening"`
+	Recovery   string `yaml:"recovery,omitempty" json:"recovery"`
 }
 
 // Mesh pins the mesh that the collaboration runs on.
@@ -92,3 +105,33 @@ type Mesh struct {
 	Ledger            string   `yaml:"ledger" json:"ledger"`                         // ledger id, 32 hex digits
 	Voters            []string `yaml:"voters,omitempty" json:"voters,omitempty"`     // node keys of the coordinators
 }
+
+// The values of Amendments and Review.
+const (
+	ByAll      = "all"
+	ByOwner    = "owner"
+	ByOthers   = "others"
+	ReviewNone = "none"
+	ReviewPlan = "plan" // a query runs once every owner concerned approved the digest of its plan
+)
+
+// Receiver says whether people of a participant may read releases that others asked for, and runner whether whoever asks may.
+func (m *Manifest) Receiver(participant string) (named, runner bool) {
+	receivers := "runner"
+	if m.Receivers != nil {
+		receivers = m.Receivers.Default
+	}
+	for r := range strings.SplitSeq(receivers, ",") {
+		r = strings.TrimSpace(r)
+		named, runner = named || r == participant, runner || r == "runner"
+	}
+	return named, runner
+}
+
+// Tightening and Recovery say whether such versions need fewer than all signatures.
+func (m *Manifest) Tightening() bool {
+	return m.Amendments != nil && m.Amendments.Tightening == ByOwner
+}
+
+// Recovery: see Tightening.
+func (m *Manifest) Recovery() bool { return m.Amendments != nil && m.Amendments.Recovery == ByOthers }

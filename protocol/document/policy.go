@@ -14,6 +14,7 @@ type Policy struct {
 	Release     *Release          `yaml:"release,omitempty" json:"release,omitempty"`
 	Budget      *Budget           `yaml:"budget,omitempty" json:"budget,omitempty"`
 	MaxRows     int64             `yaml:"max_rows_per_unit,omitempty" json:"max_rows_per_unit,omitempty"` // ingest cap, default 1000
+	Expires     string            `yaml:"expires,omitempty" json:"expires,omitempty"`                     // YYYY-MM-DD, the last day its data is kept (UTC); left out: until deleted
 }
 
 // Unit is the privacy unit of a dataset. None means public reference data that protects nobody.
@@ -61,4 +62,7 @@ type Budget struct {
 	Period      string  `yaml:"period,omitempty" json:"period,omitempty"`
 	LifetimeRho float64 `yaml:"lifetime_rho,omitempty" json:"lifetime_rho,omitempty"`
 	Queries     int64   `yaml:"queries,omitempty" json:"queries,omitempty"`
+
+	// PerPersonShare of all these is the most that one person may spend, above 0 and at most 1; left out: all.
+	PerPersonShare float64 `yaml:"per_person_share,omitempty" json:"per_person_share,omitempty"`
 }

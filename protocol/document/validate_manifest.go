@@ -44,6 +44,7 @@ func (b *Bundle) checkManifest(c checker, mode Mode) {
 	}
 	checkWitnesses(c, m.Witnesses)
 	checkReceivers(c, m)
+	checkAmendments(c, m)
 	checkMesh(c, m.Mesh, mode)
 }
 
@@ -179,6 +180,19 @@ func checkReceivers(c checker, m *Manifest) {
 		_, ok := m.Participant(r)
 		c.require(ok || r == "runner", "receivers.default", fmt.Sprintf("%.80q is not a participant", r), "write runner, or participants with commas between")
 	}
+}
+
+func checkAmendments(c checker, m *Manifest) {
+	if m.Review != "" {
+		c.oneOf("review", m.Review, ReviewNone, ReviewPlan)
+	}
+	if m.Amendments == nil {
+		return
+	}
+	c.oneOf("amendments.tightening", or(m.Amendments.Tightening, ByAll), ByAll, ByOwner)
+	c.oneOf("amendments.recovery", or(m.Amendments.Recovery, ByAll), ByAll, ByOthers)
+	c.require(!m.Recovery() || len(m.Participants) >= 3, "amendments.recovery", "with fewer than three participants, others means one alone",
+		"write all, or take a third participant in")
 }
 
 func checkMesh(c checker, mesh *Mesh, mode Mode) {

@@ -39,6 +39,10 @@ func checkPolicy(c checker, p *Policy) {
 	c.require(p.Kind == "Policy", "kind", fmt.Sprintf("%.60q is not a policy", p.Kind), "write Policy")
 	c.oneOf("joins", or(p.Joins, "allowed"), "allowed", "required", "blocked")
 	checkColumns(c, p)
+	if p.Expires != "" {
+		day, err := time.Parse(time.DateOnly, p.Expires)
+		c.require(err == nil && day.Format(time.DateOnly) == p.Expires, "expires", fmt.Sprintf("%.60q is not a date", p.Expires), "write the last day as YYYY-MM-DD")
+	}
 	if p.Unit.None {
 		checkPublic(c, p)
 		return
@@ -58,6 +62,9 @@ func checkPolicy(c checker, p *Policy) {
 	if p.Budget == nil {
 		c.add("budget", "missing: nothing limits what all queries together tell", "write rho, delta, period and lifetime_rho")
 		return
+	}
+	if s := p.Budget.PerPersonShare; s != 0 {
+		c.require(s > 0 && s <= 1, "budget.per_person_share", fmt.Sprintf("%v is no share", s), "write for instance 0.25, or leave it out")
 	}
 	switch p.Release.Mechanism {
 	case DifferentialPrivacy:

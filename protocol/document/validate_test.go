@@ -29,6 +29,8 @@ datasets:
 release: {time_grid: 500ms}
 witnesses: {keys: ["clinic.example/witness+74703649+BOpKbGPinFIKvvVQexMuxfmVR3auvr57kkIe6mkURtIs"], quorum: 1}
 receivers: {default: "runner, lab"}
+amendments: {tightening: owner}
+review: plan
 mesh: {mode: sgx, marblerun_manifest: "sha256:0000000000000000000000000000000000000000000000000000000000000000", root_certificate: "sha256:1111111111111111111111111111111111111111111111111111111111111111", coordinator: "sha256:2222222222222222222222222222222222222222222222222222222222222222", ledger: "00112233445566778899aabbccddeeff", voters: [n1, n2]}
 `
 
@@ -55,7 +57,8 @@ release:
   min_units: 10
   groups_per_unit: 3
   rows_per_group: 5
-budget: {rho: 0.5, delta: 1e-6, period: 30d, lifetime_rho: 3}
+budget: {rho: 0.5, delta: 1e-6, period: 30d, lifetime_rho: 3, per_person_share: 0.25}
+expires: 2028-06-30
 `
 
 const thresholdText = `apiVersion: concordat.dev/v1
@@ -112,6 +115,10 @@ func TestValidBundle(t *testing.T) {
 
 // Each change breaks one rule; want is the path and a part of what is said.
 var manifestRules = []struct{ from, to, path, want string }{
+	{"{tightening: owner}", "{tightening: anybody}", "amendments.tightening", "all, owner"},
+	{"{tightening: owner}", "{recovery: some}", "amendments.recovery", "all, others"},
+	{"{tightening: owner}", "{recovery: others}", "amendments.recovery", "a third participant"},
+	{"review: plan", "review: always", "review", "none, plan"},
 	{"concordat.dev/v1", "concordat.dev/v2", "apiVersion", "write concordat.dev/v1"},
 	{"kind: Manifest", "kind: Policy", "kind", "write Manifest"},
 	{"nafld-outcomes", "Nafld", "collaboration", "not an id"},
@@ -160,6 +167,9 @@ var manifestRules = []struct{ from, to, path, want string }{
 }
 
 var policyRules = []struct{ from, to, path, want string }{
+	{"expires: 2028-06-30", "expires: 2028-02-30", "expires", "YYYY-MM-DD"},
+	{"per_person_share: 0.25", "per_person_share: 1.5", "budget.per_person_share", "leave it out"},
+	{"per_person_share: 0.25", "per_person_share: -1", "budget.per_person_share", "leave it out"},
 	{"concordat.dev/v1", "v1", "apiVersion", "write concordat.dev/v1"},
 	{"kind: Policy", "kind: Manifest", "kind", "write Policy"},
 	{"dataset: clinic.patients", "dataset: clinic.other", "dataset", "make them equal"},
@@ -226,7 +236,7 @@ var policyRules = []struct{ from, to, path, want string }{
 	{"period: 30d", "period: 99999d", "budget.period", "days or hours"},
 	{"period: 30d, ", "", "budget.period", "days or hours"},
 	{"period: 30d", "period: 30d, queries: 5", "budget.queries", "has no effect"},
-	{"budget: {rho: 0.5, delta: 1e-6, period: 30d, lifetime_rho: 3}", "", "budget", "missing"},
+	{"budget: {rho: 0.5, delta: 1e-6, period: 30d, lifetime_rho: 3, per_person_share: 0.25}", "", "budget", "missing"},
 }
 
 var thresholdRules = []struct{ from, to, path, want string }{

@@ -62,7 +62,11 @@ func ParseManifest(file string, b []byte) (*Manifest, Source, error) {
 	if err != nil {
 		return nil, Source{}, err
 	}
-	return m, src, explicitZero(src, map[string]bool{"release.time_grid": m.Release.TimeGrid == ""})
+	zero := map[string]bool{"release.time_grid": m.Release.TimeGrid == "", "review": m.Review == ""}
+	if a := m.Amendments; a != nil {
+		zero["amendments.tightening"], zero["amendments.recovery"] = a.Tightening == "", a.Recovery == ""
+	}
+	return m, src, explicitZero(src, zero)
 }
 
 // ParsePolicy reads a policy as written, without defaults.
@@ -72,13 +76,14 @@ func ParsePolicy(file string, b []byte) (*Policy, Source, error) {
 	if err != nil {
 		return nil, Source{}, err
 	}
-	zero := map[string]bool{"joins": p.Joins == "", "max_rows_per_unit": p.MaxRows == 0}
+	zero := map[string]bool{"joins": p.Joins == "", "max_rows_per_unit": p.MaxRows == 0, "expires": p.Expires == ""}
 	if r := p.Release; r != nil {
 		zero["release.groups_per_unit"], zero["release.rows_per_group"] = r.GroupsPerUnit == 0, r.RowsPerGroup == 0
 		zero["release.max_groups"], zero["release.rho_per_aggregate"] = r.MaxGroups == 0, r.RhoPerAggregate == 0
 	}
 	if b := p.Budget; b != nil {
 		zero["budget.queries"], zero["budget.period"] = b.Queries == 0, b.Period == ""
+		zero["budget.per_person_share"] = b.PerPersonShare == 0
 	}
 	for name, c := range p.Columns {
 		zero["columns."+name+".scale"], zero["columns."+name+".prefix"] = c.Scale == 0, c.Prefix == 0

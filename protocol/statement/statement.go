@@ -1,5 +1,5 @@
 // Package statement is the one kind of signed statement by which organisations and people change the state of a collaboration:
-// propose, approve, reject, pause, resume, revoke, delete.
+// propose, approve, reject, pause, resume, revoke, delete, offboard, leave, approve_plan.
 //
 // Invariant: a statement that Parse or Verify returned names ledger, collaboration, version and subject, so it means nothing for
 // another of any of them. All participants who approve a manifest sign identical bytes.
@@ -26,30 +26,35 @@ const (
 	Type = "concordat.dev/statement/v1"
 	// MaxReason is the length of a reason in bytes.
 	MaxReason = 2000
+	maxPerson = 128
 )
 
 // Action is what a statement does.
 type Action string
 
-// The actions. Subject is the digest of the manifest's canonical JSON, for Delete the digest of the sealed dataset.
+// The actions. Subject is the digest of the manifest's canonical JSON, for Delete the digest of the sealed dataset, for ApprovePlan that of
+// a query's plan.
 const (
-	Propose Action = "propose"
-	Approve Action = "approve"
-	Reject  Action = "reject"
-	Pause   Action = "pause"
-	Resume  Action = "resume"
-	Revoke  Action = "revoke"
-	Delete  Action = "delete"
+	Propose     Action = "propose"
+	Approve     Action = "approve"
+	Reject      Action = "reject"
+	Pause       Action = "pause"
+	Resume      Action = "resume"
+	Revoke      Action = "revoke"
+	Delete      Action = "delete"
+	Offboard    Action = "offboard"     // a participant takes all authority from one of its own people
+	Leave       Action = "leave"        // a participant leaves: the next version is without it
+	ApprovePlan Action = "approve_plan" // an owner lets a query run, where the manifest asks for reviews
 )
 
 // Actions are all actions.
-var Actions = []Action{Propose, Approve, Reject, Pause, Resume, Revoke, Delete}
+var Actions = []Action{Propose, Approve, Reject, Pause, Resume, Revoke, Delete, Offboard, Leave, ApprovePlan}
 
 // ErrInvalid says that a statement has a field that it must not have, or lacks one.
 var ErrInvalid = errors.New("invalid statement")
 
 // Statement is what is signed, as canonical JSON. Propose and Approve carry no reason, nonce or issued; the others carry a nonce (16 to
-// 64 hex digits, never used twice) and issued (RFC 3339 in UTC, whole seconds); Reject needs a reason.
+// 64 hex digits, never used twice) and issued (RFC 3339 in UTC, whole seconds); Reject needs a reason. Person is of Offboard alone.
 type Statement struct {
 	Type          string       `json:"type"`
 	Action        Action       `json:"action"`
@@ -60,6 +65,7 @@ type Statement struct {
 	Reason        string       `json:"reason,omitempty"`
 	Nonce         string       `json:"nonce,omitempty"`
 	Issued        string       `json:"issued,omitempty"`
+	Person        string       `json:"person,omitempty"`
 }
 
 var (
@@ -88,6 +94,8 @@ func (s Statement) Validate() error {
 		return bad("subject", "a sha256 digest")
 	case len(s.Reason) > MaxReason:
 		return bad("reason", fmt.Sprintf("at most %d bytes", MaxReason))
+	case (s.Person != "") != (s.Action == Offboard) || len(s.Person) > maxPerson:
+		return bad("person", "the id of a person, of offboard alone")
 	}
 	if s.Action == Propose || s.Action == Approve {
 		if s.Reason != "" || s.Nonce != "" || s.Issued != "" {

@@ -21,6 +21,9 @@ func valid(a statement.Action) statement.Statement {
 	if a != statement.Propose && a != statement.Approve {
 		s.Reason, s.Nonce, s.Issued = "why", strings.Repeat("0", 32), "2026-11-23T15:00:00Z"
 	}
+	if a == statement.Offboard {
+		s.Person = "ann@clinic.example"
+	}
 	return s
 }
 
@@ -61,6 +64,8 @@ func TestValidateRefuses(t *testing.T) {
 		"pause no time":     {statement.Pause, func(s *statement.Statement) { s.Issued = "" }},
 		"pause local time":  {statement.Pause, func(s *statement.Statement) { s.Issued = "2026-11-23T15:00:00+01:00" }},
 		"reject no reason":  {statement.Reject, func(s *statement.Statement) { s.Reason = "" }},
+		"pause a person":    {statement.Pause, func(s *statement.Statement) { s.Person = "ann" }},
+		"offboard nobody":   {statement.Offboard, func(s *statement.Statement) { s.Person = "" }},
 		"long reason":       {statement.Reject, func(s *statement.Statement) { s.Reason = strings.Repeat("x", 2001) }},
 	} {
 		s := valid(c.action)
