@@ -108,8 +108,11 @@ func (f fact) numeric() bool {
 
 // bin recognises floor(column / m) with m a multiple of the grain: an integer of grain 1 (R4).
 func (d *decider) bin(e *plan.Call, in *relation) (fact, bool) {
+	if e.Op != "floor" {
+		return fact{}, false
+	}
 	div, ok := e.Args[0].(*plan.Call)
-	if e.Op != "floor" || !ok || div.Op != "/" {
+	if !ok || div.Op != "/" {
 		return fact{}, false
 	}
 	col, ok := strip(div.Args[0]).(*plan.Col)
@@ -232,7 +235,7 @@ func (d *decider) temporal(e *plan.Call, args []fact) fact {
 		}
 		out = a
 		if finer(unit, a.unit) {
-			d.refuse(refusal.Grain, e.Span, a.from, "grain: "+a.unit, fmt.Sprintf("A %s is finer than the grain of %s, which is the %s.", unit, a.name(), a.unit),
+			d.refuse(refusal.Grain, e.Span, a.from, "grain: "+a.unit, fmt.Sprintf("%s is finer than the grain of %s, which is the %s.", one(unit), a.name(), a.unit),
 				fmt.Sprintf("Use date_trunc('%s', %s), or a coarser unit.", a.unit, a.name()))
 			return fact{role: bad}
 		}
@@ -287,4 +290,15 @@ func (d *decider) shift(e *plan.Call, f fact, s *plan.Step) fact {
 	}
 	f.bare = false
 	return f
+}
+
+// one is a unit of time with its article.
+func one(unit string) string {
+	switch unit {
+	case "hour":
+		return "An hour"
+	case "dow", "isodow":
+		return "A day of the week"
+	}
+	return "A " + unit
 }

@@ -35,7 +35,7 @@ func (d *decider) condition(e plan.Expr, in *relation) {
 		d.against(c, f, c.Args[0], c.Args[1:])
 	case "like":
 		f := d.derive(c.Args[0], in)
-		if f.role != bad && f.role != dimension && f.role != constant && !d.identified(c.Args[0], f) {
+		if f.role != bad && f.role != dimension && f.role != constant && !f.isUnit() {
 			d.columnUse(c.Args[0], f, "may not be matched by LIKE")
 			return
 		}
@@ -153,9 +153,12 @@ func (d *decider) against(c *plan.Call, f fact, x plan.Expr, constants []plan.Ex
 // measureAgainst: a bare column, < or >=, a multiple of the grain (R4).
 func (d *decider) measureAgainst(c *plan.Call, f fact, constants []plan.Expr) {
 	say := func(message string) {
-		d.refuse(refusal.Grain, c.Span, f.from, fmt.Sprintf("grain: %g", f.grain), message, d.grainHint(f))
+		d.refuse(refusal.Grain, c.Span, f.from, f.grainRule(), message, d.hintFor(c, f))
 	}
 	switch {
+	case f.grain == 0 && !f.bare:
+		say(fmt.Sprintf("What is computed from %s may not be filtered: the measure is filtered as it is, at its grain.", f.name()))
+		return
 	case f.grain == 0:
 		say(fmt.Sprintf("The measure %s has no grain: it may not be filtered.", f.name()))
 		return
@@ -169,11 +172,42 @@ func (d *decider) measureAgainst(c *plan.Call, f fact, constants []plan.Expr) {
 	for _, k := range constants {
 		x, ok := number(k.(*plan.Const).Value)
 		if !ok || !multiple(x, f.grain) {
-			d.refuse(refusal.Grain, c.Span, f.from, fmt.Sprintf("grain: %g", f.grain),
+			d.refuse(refusal.Grain, c.Span, f.from, f.grainRule(),
 				fmt.Sprintf("The measure %s is compared at multiples of %g only.", f.name(), f.grain), d.alignHint(c, f, x))
 			return
 		}
 	}
+}
+
+func (f fact) grainRule() string {
+	if f.grain == 0 {
+		return "no grain"
+	}
+	return fmt.Sprintf("grain: %g", f.grain)
+}
+
+// hintFor says what to write in the place of a comparison that the grain does not allow.
+func (d *decider) hintFor(c *plan.Call, f fact) string {
+	k, ok := c.Args[1].(*plan.Const)
+	if !ok || f.grain == 0 || !f.bare || len(c.Args) != 2 {
+		return d.grainHint(f)
+	}
+	x, ok := number(k.Value)
+	if !ok {
+		return d.grainHint(f)
+	}
+	low := math.Floor(x/f.grain) * f.grain
+	switch c.Op {
+	case "=":
+		return fmt.Sprintf("Write %[1]s >= %[2]g AND %[1]s < %[3]g.", f.name(), low, low+f.grain)
+	case "<>":
+		return fmt.Sprintf("Write (%[1]s < %[2]g OR %[1]s >= %[3]g).", f.name(), low, low+f.grain)
+	case "<=":
+		return fmt.Sprintf("Write %s < %g.", f.name(), math.Round(x/f.grain)*f.grain)
+	case ">":
+		return fmt.Sprintf("Write %s >= %g.", f.name(), math.Round(x/f.grain)*f.grain)
+	}
+	return d.grainHint(f)
 }
 
 func (d *decider) alignHint(c *plan.Call, f fact, x float64) string {

@@ -52,7 +52,7 @@ func TestEveryday(t *testing.T) {
 		j := newJudge(t, room(t, name))
 		for _, c := range load[everyday](t, "everyday.yaml") {
 			want := map[string]string{"dp": c.DP, "threshold": c.Threshold}[name]
-			d := j.decide(t, c.SQL)
+			d := j.decide(t, c.SQL, 0)
 			verdict(t, name+" "+c.ID, c.SQL, d, want)
 		}
 	}
@@ -66,7 +66,7 @@ func TestAttacks(t *testing.T) {
 			want := map[string]string{"dp": c.DP, "threshold": c.Threshold}[name]
 			refused, found := false, false
 			for _, text := range c.SQL {
-				d := j.decide(t, text)
+				d := j.decide(t, text, 0)
 				for _, r := range d.Refusals {
 					complete(t, text, r)
 					refused = true
@@ -113,7 +113,7 @@ func TestAttackReasons(t *testing.T) {
 		var b strings.Builder
 		for _, text := range cases[d.Cmd].SQL {
 			seen++
-			first, second := told(text, judges["dp"].decide(t, text)), told(text, judges["threshold"].decide(t, text))
+			first, second := told(text, judges["dp"].decide(t, text, 0)), told(text, judges["threshold"].decide(t, text, 0))
 			b.WriteString(first)
 			if second != first {
 				b.WriteString("threshold:\n" + second)

@@ -11,6 +11,9 @@ func hull(a, b fact) (fact, bool) {
 	case a.role == hidden || b.role == hidden:
 		return fact{role: hidden, from: sources(a, b)}, true
 	case a.isUnit() || b.isUnit():
+		if !a.isUnit() {
+			a, b = b, a
+		}
 		out := fact{role: identifier, from: sources(a, b), namespace: a.namespace, nullable: true}
 		if a.isUnit() && b.isUnit() && a.role != b.role {
 			out.role = nullableUnit

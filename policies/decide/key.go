@@ -20,7 +20,7 @@ func (d *decider) key(e plan.Expr, f fact) bool {
 		if f.grain > 0 {
 			hint = fmt.Sprintf("Group by floor(%s / %g), or by CASE with %s < … at multiples of %g.", f.name(), f.grain, f.name(), f.grain)
 		}
-		d.refuse(refusal.Grain, e.Place(), f.from, fmt.Sprintf("grain: %g", f.grain), fmt.Sprintf("The measure %s is no group key by itself.", f.name()), hint)
+		d.refuse(refusal.Grain, e.Place(), f.from, f.grainRule(), fmt.Sprintf("The measure %s is no group key by itself.", f.name()), hint)
 		return false
 	case dimension:
 		return !d.prefixed(e, f)

@@ -296,7 +296,7 @@ func (d *decider) aggregate(r *plan.Aggregate) *relation {
 	case broken:
 		return in
 	case afterRel:
-		d.refuse(refusal.UnitLost, r.Span, nil, "R6", "The inner query forgets the unit: what it releases may not be aggregated again.",
+		d.refuse(refusal.UnitLost, d.releaseSpan(r.Span), nil, "R6", "The inner query forgets the unit: what it releases may not be aggregated again.",
 			"Group the inner query by the identifier as well, so that it stays a query of units.")
 		return &relation{kind: broken}
 	case public:
@@ -309,6 +309,14 @@ func (d *decider) aggregate(r *plan.Aggregate) *relation {
 		}
 	}
 	return d.outerAggregate(r, in)
+}
+
+// releaseSpan is where the release stands that something else would read.
+func (d *decider) releaseSpan(otherwise refusal.Span) refusal.Span {
+	if d.release != nil && d.release.Span.End > d.release.Span.Start {
+		return d.release.Span
+	}
+	return otherwise
 }
 
 // innerAggregate is a GROUP BY or DISTINCT that holds the unit: its rows are still those of units.

@@ -62,6 +62,7 @@ func (d *decider) outerAgg(a plan.Agg, in *relation) aggregate {
 	case "count_distinct":
 		d.countDistinct(a, out.fact, in)
 	case "min", "max":
+		d.identified(a.Arg, out.fact)
 		d.refuse(refusal.UnsupportedSyntax, a.Span, out.fact.from, "section 3", fmt.Sprintf("%s of all rows is the value of one unit.", a.Func),
 			"Use quantile_cont with a fraction from 0.05 to 0.95, or compute it per unit in a subquery.")
 	case "quantile":
@@ -303,7 +304,7 @@ func (d *decider) publicKeys(out *Release) {
 		}
 	}
 	if perUnit <= s.GroupsPerUnit && !b.OneGroup {
-		b.OneGroup, b.GroupsPerUnit, s.GroupsPerUnit = d.input.simple || s.PublicKeys, perUnit, perUnit
+		b.OneGroup, b.GroupsPerUnit, s.GroupsPerUnit = d.input.simple || s.PublicKeys && product == perUnit, perUnit, perUnit
 	}
 	if !s.PublicKeys {
 		s.Domain = nil

@@ -29,7 +29,7 @@ func newJudge(t testing.TB, policies map[string]*document.Policy) *judge {
 	return &judge{parser, policies, decidetest.Catalog(policies)}
 }
 
-func (j *judge) decide(t testing.TB, text string) decide.Decision {
+func (j *judge) decide(t testing.TB, text string, rho float64) decide.Decision {
 	t.Helper()
 	tree, refused, err := j.parser.Parse(context.Background(), text)
 	if err != nil {
@@ -38,7 +38,7 @@ func (j *judge) decide(t testing.TB, text string) decide.Decision {
 	if tree == nil {
 		return decide.Decision{Refusals: refused.All()}
 	}
-	return decide.Decide(decide.Request{Plan: bind.Bind(tree, j.catalog, refused), Policies: j.policies}, refused)
+	return decide.Decide(decide.Request{Plan: bind.Bind(tree, j.catalog, refused), Policies: j.policies, Rho: rho}, refused)
 }
 
 // room loads a manifest directory of the integration tests.

@@ -146,8 +146,8 @@ func (sel *selection) windowOnly(e ast.Expr) plan.Expr {
 // aggregate binds an aggregate and gives the column that will hold it; equal aggregates are one.
 func (sel *selection) aggregate(e *ast.Call) plan.Expr {
 	a, ok := sel.agg(e)
-	if !ok {
-		return &plan.Bad{Span: e.Span}
+	if !ok { // refused; that the query aggregates is not in doubt
+		a = plan.Agg{Span: e.Span, Func: "count", Arg: &plan.Bad{Span: e.Span}, T: plan.Bigint}
 	}
 	print := plan.AggFingerprint(a)
 	for i, have := range sel.aggs {

@@ -12,8 +12,8 @@ import (
 // fileName recognises what DuckDB would read as a file.
 var fileName = regexp.MustCompile(`(?i)\.(csv|tsv|txt|json|jsonl|ndjson|parquet|arrow|db|duckdb|gz|zst)$`)
 
-// from binds what stands in FROM.
-func (b *binder) from(t ast.Table, env *environment) (plan.Relation, *scope) {
+// from binds what stands in FROM of the query within.
+func (b *binder) from(t ast.Table, env *environment, within refusal.Span) (plan.Relation, *scope) {
 	switch t := t.(type) {
 	case *ast.Base:
 		return b.base(t, env)
@@ -25,7 +25,7 @@ func (b *binder) from(t ast.Table, env *environment) (plan.Relation, *scope) {
 	case *ast.Bad:
 		return &plan.Opaque{Span: t.Span}, &scope{open: true}
 	}
-	b.refuse(refusal.NotAggregated, refusal.Span{}, "Write FROM with a dataset of the manifest.", "The query reads no dataset.")
+	b.refuse(refusal.NotAggregated, within, "Write FROM with a dataset of the manifest.", "The query reads no dataset.")
 	return &plan.Opaque{}, &scope{open: true}
 }
 
@@ -91,8 +91,8 @@ func (b *binder) rename(r plan.Relation, schema, alias string, names []string, s
 }
 
 func (b *binder) join(t *ast.Join, env *environment) (plan.Relation, *scope) {
-	left, ls := b.from(t.Left, env)
-	right, rs := b.from(t.Right, env)
+	left, ls := b.from(t.Left, env, t.Span)
+	right, rs := b.from(t.Right, env, t.Span)
 	width := len(left.Schema())
 	both := &scope{columns: append(append([]named(nil), ls.columns...), rs.shifted(width)...), open: ls.open || rs.open}
 	j := &plan.Join{Span: t.Span, Left: left, Right: right, Kind: plan.JoinKind(t.Kind)}

@@ -102,6 +102,9 @@ func (b *binder) unknownColumn(e *ast.Column, s *scope) {
 		known = append(known, c.name)
 	}
 	suggestion := "Use a column that the manifest's policies list."
+	if hint := instead(strings.ToLower(e.Names[0])); strings.HasPrefix(hint, "Write the date") {
+		suggestion = hint
+	}
 	if n := near(e.Names[len(e.Names)-1], known); n != "" {
 		suggestion = "Did you mean " + n + "?"
 	}

@@ -28,7 +28,7 @@ type selection struct {
 
 // selects binds one SELECT. Outer is the scope of the query around a correlated subquery, which only exists.go gives.
 func (b *binder) selects(q *ast.Select, env *environment, outer *scope, top bool) plan.Relation {
-	input, s := b.from(q.From, env)
+	input, s := b.from(q.From, env, q.Span)
 	sel := &selection{binder: b, q: q, env: env, prints: map[string]int{}, ordered: top || q.Limit != nil}
 	sel.pre = context{scope: s, env: env, aliases: aliases(q.Items)}
 	input = sel.where(input)

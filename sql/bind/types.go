@@ -54,7 +54,7 @@ func (b *binder) unify(span refusal.Span, list ...plan.Expr) ([]plan.Expr, plan.
 		}
 		read, wider, ok := readAs(c, t)
 		if !ok {
-			b.refuse(refusal.UnsupportedSyntax, c.Span, "Write the constant as a "+string(t)+".", "This constant is no %s.", t)
+			b.refuse(refusal.UnsupportedSyntax, c.Span, "Write the constant as "+article(t)+".", "This constant is not %s.", article(t))
 			return list, plan.Null, false
 		}
 		out[i], t = read, wider
@@ -63,6 +63,14 @@ func (b *binder) unify(span refusal.Span, list ...plan.Expr) ([]plan.Expr, plan.
 		out[i] = convert(e, t)
 	}
 	return out, t, true
+}
+
+// article is a type with its article.
+func article(t plan.Type) string {
+	if t == plan.Integer {
+		return "an integer"
+	}
+	return "a " + string(t)
 }
 
 func literal(e plan.Expr) bool {

@@ -52,8 +52,17 @@ func (sel *selection) semi(e ast.Expr, left plan.Relation) (*plan.Join, bool) {
 		switch c.Args[0].(type) {
 		case *ast.Exists, *ast.InQuery:
 			kind, e = plan.Anti, c.Args[0]
+			if j, is := sel.joined(e, kind, left); j != nil {
+				j.Span = j.Cover(c.Span)
+				return j, is
+			}
+			return nil, true
 		}
 	}
+	return sel.joined(e, kind, left)
+}
+
+func (sel *selection) joined(e ast.Expr, kind plan.JoinKind, left plan.Relation) (*plan.Join, bool) {
 	switch e := e.(type) {
 	case *ast.Exists:
 		return sel.exists(e, kind, left), true
@@ -90,7 +99,7 @@ func (sel *selection) exists(e *ast.Exists, kind plan.JoinKind, left plan.Relati
 		sel.refuse(refusal.UnsupportedSyntax, e.Span, "Write EXISTS (SELECT 1 FROM … WHERE …), or IN with a subquery that groups.", "EXISTS takes a plain SELECT with FROM and WHERE.")
 		return nil
 	}
-	right, inner := sel.from(q.From, sel.env)
+	right, inner := sel.from(q.From, sel.env, q.Span)
 	width := len(left.Schema())
 	both := &scope{columns: append(inner.shifted(width), sel.hiddenBy(inner)...), open: inner.open || sel.pre.scope.open}
 	j := &plan.Join{Span: e.Span, Kind: kind, Right: right}

@@ -141,7 +141,46 @@ func (d *decoder) selectNode(o object, span refusal.Span) ast.Query {
 		d.unsupported(d.sample(), "SAMPLE")
 	}
 	d.finish(o, span)
+	if own := d.extent(q); own.End > own.Start && own != d.src.all() {
+		q.Span = own
+	}
 	return q
+}
+
+// extent is where a SELECT stands, from its word to the end of its last part.
+func (d *decoder) extent(q *ast.Select) refusal.Span {
+	var span refusal.Span
+	add := func(e ast.Expr) {
+		if e != nil {
+			span = span.Cover(e.Place())
+		}
+	}
+	for _, it := range q.Items {
+		add(it.Expr)
+	}
+	for _, e := range append(append([]ast.Expr{}, q.GroupBy...), q.Where, q.Having, q.Qualify) {
+		add(e)
+	}
+	for _, o := range q.Order {
+		add(o.Expr)
+	}
+	if q.From != nil {
+		span = span.Cover(q.From.Place())
+	}
+	if q.Limit != nil {
+		span = span.Cover(q.Limit.Span)
+	}
+	i, ok := d.src.index(span.Start)
+	if !ok {
+		return refusal.Span{}
+	}
+	for j := i; j >= 0; j-- {
+		if d.src.word(j) == "select" {
+			span.Start = d.src.tokens[j].start
+			break
+		}
+	}
+	return span
 }
 
 func (d *decoder) grouping(o object, q *ast.Select) {

@@ -78,7 +78,19 @@ func (d *decoder) derived(o object, location int) ast.Table {
 	if t.Query == nil {
 		return nil
 	}
+	if t.Span == d.src.all() {
+		t.Span = d.parenthesised(t.Query.Place())
+	}
 	return t
+}
+
+// parenthesised is a range with the parentheses around it.
+func (d *decoder) parenthesised(span refusal.Span) refusal.Span {
+	i, ok := d.src.index(span.Start)
+	if !ok || i == 0 || d.src.tokens[i-1].kind != '(' {
+		return span
+	}
+	return refusal.Span{Start: d.src.tokens[i-1].start, End: d.src.tokens[d.src.closing(i-1)].end}
 }
 
 func (d *decoder) join(o object) ast.Table {
@@ -91,6 +103,14 @@ func (d *decoder) join(o object) ast.Table {
 	t := &ast.Join{Left: left, Right: right, Using: o.texts("using_columns"), On: d.optional(o, "condition")}
 	if t.On != nil {
 		span = span.Cover(t.On.Place())
+	}
+	if i, ok := d.src.index(span.End); ok && len(t.Using) > 0 {
+		for ; i+1 < len(d.src.tokens); i++ { // past the alias of the right side
+			if d.src.word(i) == "using" && d.src.tokens[i+1].kind == '(' {
+				span.End = d.src.tokens[d.src.closing(i+1)].end
+				break
+			}
+		}
 	}
 	t.Span = span
 	word, _ := d.src.token(location)

@@ -153,22 +153,34 @@ func dissolveJoin(r *Join) shape {
 	return out
 }
 
-// crossing splits the conditions of an inner join: equalities of a left with a right column stay, the rest filters above.
+// crossing splits the conditions of an inner join: equalities of something of the left with something of the right stay, the rest
+// filters above.
 func crossing(on []Expr, width int, conds []Expr) (stay, above []Expr) {
 	above = append([]Expr{}, conds...)
 	for _, e := range on {
-		c, ok := e.(*Call)
-		if ok && c.Op == "=" {
-			a, aok := c.Args[0].(*Col)
-			b, bok := c.Args[1].(*Col)
-			if aok && bok && (a.Index < width) != (b.Index < width) {
-				stay = append(stay, e)
-				continue
-			}
+		if c, ok := e.(*Call); ok && c.Op == "=" && side(c.Args[0], width)*side(c.Args[1], width) < 0 {
+			stay = append(stay, e)
+		} else {
+			above = append(above, e)
 		}
-		above = append(above, e)
 	}
 	return stay, above
+}
+
+// side is -1 for an expression over the left columns, 1 over the right ones, 0 over both or none.
+func side(e Expr, width int) int {
+	out := 0
+	for _, i := range Columns(e) {
+		here := -1
+		if i >= width {
+			here = 1
+		}
+		if out != 0 && out != here {
+			return 0
+		}
+		out = here
+	}
+	return out
 }
 
 func onlyColumns(exprs []Expr) bool {
