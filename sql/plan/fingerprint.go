@@ -78,6 +78,10 @@ func Text(r Relation) string {
 }
 
 func writeRelation(b *strings.Builder, r Relation, depth int) {
+	if p, ok := r.(*Project); ok && identity(p.Exprs, len(p.Input.Schema())) {
+		writeRelation(b, p.Input, depth) // it only gives other names
+		return
+	}
 	indent := strings.Repeat("  ", depth)
 	b.WriteString(indent)
 	switch r := r.(type) {
