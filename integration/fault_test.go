@@ -99,8 +99,8 @@ func allDie(t *testing.T, m *harness.Mesh, r *harness.Room) {
 	}
 	m.Again()
 	r.Checkpoint(checkpoint)
-	if now := r.State(); now != state {
-		t.Errorf("the state is not what it was:\n%+v\n%+v", state, now)
+	if changed := state.Changed(r.State()); len(changed) > 0 {
+		t.Errorf("%v are not what they were", changed)
 	}
 	budgets := r.Budgets()
 	after := r.Released(sql)

@@ -2,6 +2,9 @@ package harness
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"concordat.dev/protocol/answer"
@@ -109,6 +112,9 @@ type State struct {
 	Manifest, Datasets, Budgets, Queries, Log string
 }
 
+// uploadRejected is the kind of leaf that tells that an upload came to nothing and its key was destroyed.
+const uploadRejected = "reject_upload"
+
 // State reads the state as the auditor and, for what auditors do not see, as the participants. Where a call is refused, since no manifest
 // is in force, the refusal is the state.
 func (r *Room) State() State {
@@ -118,12 +124,43 @@ func (r *Room) State() State {
 		Manifest: told(r.tb, c, &concordatv1.GetManifestRequest{Collaboration: id}, client.Services.GetManifest),
 		Datasets: told(r.tb, c, &concordatv1.ListDatasetsRequest{Collaboration: id}, client.Services.ListDatasets),
 		Budgets:  told(r.tb, c, &concordatv1.BudgetRequest{Collaboration: id}, client.Services.Budget),
-		Log:      told(r.tb, r.Mesh.Client(r.Mesh.Founder), &concordatv1.CheckpointRequest{}, client.Services.Checkpoint),
 	}
 	for _, p := range r.Documents.Manifest.Participants {
 		s.Queries += told(r.tb, r.As(p.ID), &concordatv1.HistoryRequest{Collaboration: id, Limit: 10_000}, client.Services.History)
 	}
+	entries, err := client.Unary(r.tb.Context(), c, &concordatv1.EntriesRequest{Collaboration: id, Limit: 10_000}, client.Services.Entries)
+	if err != nil {
+		s.Log = err.Error()
+	} else {
+		s.Log = leaves(decode[Entry](r.tb, entries.GetEntries()))
+	}
 	return s
+}
+
+// leaves are the kinds and leaves of entries, without those that tell of what was refused.
+func leaves(entries []Entry) string {
+	var b strings.Builder
+	for _, e := range entries {
+		if e.Kind != uploadRejected {
+			fmt.Fprintf(&b, "%s %x\n", e.Kind, e.Leaf)
+		}
+	}
+	return b.String()
+}
+
+// Changed names what differs between two states.
+func (s State) Changed(now State) []string {
+	var out []string
+	for name, pair := range map[string][2]string{
+		"manifest": {s.Manifest, now.Manifest}, "datasets": {s.Datasets, now.Datasets}, "budgets": {s.Budgets, now.Budgets},
+		"queries": {s.Queries, now.Queries}, "log": {s.Log, now.Log},
+	} {
+		if pair[0] != pair[1] {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // Accepted reads an ingest report.
