@@ -2,103 +2,245 @@ package cli
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/pem"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/document"
+	"concordat.dev/protocol/evidence/sgx"
 	"concordat.dev/protocol/marble"
+	"concordat.dev/protocol/receipt"
+	"concordat.dev/ui/attest"
 	"concordat.dev/ui/client"
 	"concordat.dev/ui/mesh"
 	"github.com/spf13/cobra"
 )
 
+// meshFlags say where MarbleRun is and where the vendor's word for its machine comes from.
+type meshFlags struct {
+	marbleRun  string
+	collateral string
+	service    string
+}
+
+func (f *meshFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.marbleRun, "marblerun", "", "address HOST:PORT of MarbleRun's client API (default: that of HOME/mesh.json)")
+	c.Flags().StringVar(&f.service, "pcs", "", "URL of a cache of Intel's certification service (default: Intel's own)")
+}
+
 func (a *app) meshCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "mesh", Short: "What the mesh is, before anything is entrusted to it",
-		Example: lines("concordat mesh verify room"),
+		Long:    "Checks what runs against the pins that participants signed, and fetches what the processor's vendor says of the machine.",
+		Example: lines("concordat mesh verify room", "concordat mesh collateral --out collateral.json"),
 	}
-	c.AddCommand(&cobra.Command{
-		Use:   "verify [DIR]",
-		Short: "Check the mesh against the pins of a manifest, or of HOME/mesh.json",
-		Long: `Connects to every coordinator, checks that its certificate chains to the pinned root and is of a coordinator, and compares what runs
-with what is pinned: mode, MarbleRun manifest, root certificate, measurement of MarbleRun's coordinator, ledger. Where MarbleRun's
-own address is known (HOME/mesh.json), its manifest is fetched from there too. In simulation mode there is no hardware whose quote
-could be checked: what passes then is the right mesh by its keys, on a host that must be trusted.`,
-		Example: lines("concordat mesh verify room", "concordat mesh verify", "concordat mesh verify room --coordinator c1.example:7300"),
-		Args:    cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			return a.verifyMesh(c.Context(), args)
-		},
-	})
+	c.AddCommand(a.meshVerify(), a.meshCollateral())
 	return c
 }
 
-func (a *app) verifyMesh(ctx context.Context, args []string) error {
-	var local *mesh.State
-	if m, err := mesh.Open(a.home); err == nil {
-		s := m.State()
-		local = &s
-	} else if !errors.Is(err, mesh.ErrNone) {
+func (a *app) meshVerify() *cobra.Command {
+	var f meshFlags
+	c := &cobra.Command{
+		Use:   "verify [DIR]",
+		Short: "Check the mesh against the pins of a manifest: programs, root certificate, hardware",
+		Long: `Holds what runs against what is pinned in DIR/manifest.yaml, else in the manifest of --collaboration that was signed from here, else in HOME/mesh.json, and
+says of each check whether it is proved or only claimed:
+
+  coordinators  certificate under the pinned root, of a coordinator; mode, ledger and pins
+  MarbleRun     root certificate, manifest in force, the programs that it admits
+  hardware      the quote of MarbleRun's enclave: over this root, of the pinned measurement, not in debug mode, up to date by Intel's tables
+
+In simulation there is no hardware whose quote could be checked: what passes then is the right mesh by its keys, on a host that must be trusted.
+Intel's tables are fetched, or read from --collateral.`,
+		Example: lines("concordat mesh verify room", "concordat mesh verify", "concordat mesh verify room --coordinator c1.example:7300 --marblerun m.example:4433"),
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.verifyMesh(c.Context(), args, f)
+		},
+	}
+	f.add(c)
+	c.Flags().StringVar(&f.collateral, "collateral", "", "file of Intel's tables ('concordat mesh collateral'), so that nothing is fetched")
+	return c
+}
+
+func (a *app) meshCollateral() *cobra.Command {
+	var f meshFlags
+	var out string
+	c := &cobra.Command{
+		Use:   "collateral",
+		Short: "Fetch what Intel says of the machine that MarbleRun runs on",
+		Long: `Asks MarbleRun for its quote and Intel's certification service for tables and revocation lists of that processor. Workers put the file into receipts
+(collateral in their configuration), so that these can be verified offline; it has to be renewed every month. Intel signs all of it.`,
+		Example: lines("concordat mesh collateral --out collateral.json", "concordat mesh collateral --pcs https://localhost:8081 > collateral.json"),
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.fetchCollateral(c.Context(), f, out)
+		},
+	}
+	f.add(c)
+	c.Flags().StringVar(&out, "out", "", "file to write it to (default: standard output)")
+	return c
+}
+
+// localMesh is the mesh of the home, nil where there is none.
+func (a *app) localMesh() (*mesh.State, error) {
+	m, err := mesh.Open(a.home)
+	if errors.Is(err, mesh.ErrNone) {
+		return nil, nil //nolint:nilnil // no mesh is no error
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := m.State()
+	return &s, nil
+}
+
+func (a *app) fetchCollateral(ctx context.Context, f meshFlags, out string) error {
+	if f.marbleRun == "" {
+		local, err := a.localMesh()
+		if err != nil {
+			return err
+		}
+		if local == nil {
+			return usagef("mesh collateral: which MarbleRun? name it with --marblerun HOST:PORT")
+		}
+		f.marbleRun = local.MarbleRun.Clients
+	}
+	roots, err := marble.NewMarbleRun(f.marbleRun).Roots(ctx)
+	if err != nil {
 		return err
 	}
-	pins, err := pinsOf(args, local)
+	if len(roots.Quote) == 0 {
+		return fmt.Errorf("MarbleRun at %s has no quote: it runs in simulation, where there is no hardware to ask about", f.marbleRun)
+	}
+	c, err := sgx.Service{URL: f.service}.Fetch(ctx, roots.Quote)
+	if err != nil {
+		return err
+	}
+	raw, err := c.Marshal()
+	if err != nil {
+		return err
+	}
+	if out == "" {
+		_, err = fmt.Fprintf(a.Out, "%s\n", raw)
+		return err
+	}
+	return os.WriteFile(out, raw, 0o600)
+}
+
+func (a *app) verifyMesh(ctx context.Context, args []string, f meshFlags) error {
+	local, err := a.localMesh()
+	if err != nil {
+		return err
+	}
+	pins, from, err := a.pinsOf(args, local)
 	if err != nil {
 		return err
 	}
 	addresses := a.coordinators
-	if len(addresses) == 0 && local != nil {
-		for _, c := range local.Coordinators {
-			addresses = append(addresses, c.API)
+	if local != nil {
+		if len(addresses) == 0 {
+			for _, c := range local.Coordinators {
+				addresses = append(addresses, c.API)
+			}
+		}
+		if f.marbleRun == "" {
+			f.marbleRun = local.MarbleRun.Clients
 		}
 	}
 	if len(addresses) == 0 {
 		return usagef("mesh verify: no coordinator is known: name them with --coordinator HOST:PORT")
 	}
-	failed := 0
-	check := func(what string, err error) {
-		mark := "ok  "
-		if err != nil {
-			mark, failed = "FAIL", failed+1
-			what += ": " + err.Error()
-		}
-		fmt.Fprintf(a.Out, "%s  %s\n", mark, what)
-	}
+	checks := []receipt.Check{from}
 	for _, address := range addresses {
-		check("coordinator "+address+" runs what is pinned", a.verifyCoordinator(ctx, address, pins))
+		c := receipt.Check{Name: "coordinator", Status: receipt.Proved, Detail: address + " is a coordinator under the pinned root and says that all is as pinned"}
+		if err := a.verifyCoordinator(ctx, address, pins); err != nil {
+			c.Status, c.Detail = receipt.Failed, address+": "+err.Error()
+		}
+		checks = append(checks, c)
 	}
-	if local != nil {
-		check("MarbleRun "+local.MarbleRun.Clients+" has the pinned root and manifest", verifyMarbleRun(ctx, *local, pins))
+	more, err := a.verifyMarbleRun(ctx, f, pins)
+	if err != nil {
+		return err
 	}
-	if pins.Mode == "sgx" {
-		check("quote of MarbleRun's coordinator", errors.New("this build checks no SGX quotes: use 'marblerun manifest verify' as well"))
+	return a.printChecks(pins.Mode, append(checks, more...))
+}
+
+func (a *app) printChecks(mode string, checks []receipt.Check) error {
+	fmt.Fprintf(a.Out, "mode: %s\n", mode)
+	a.banner(mode)
+	failed := 0
+	for _, c := range checks {
+		fmt.Fprintf(a.Out, "%-8s %-12s %s\n", c.Status, c.Name, c.Detail)
+		if c.Status == receipt.Failed {
+			failed++
+		}
 	}
-	a.banner(pins.Mode)
 	if failed > 0 {
 		return fmt.Errorf("%d of the checks failed: entrust nothing to this mesh", failed)
 	}
 	return nil
 }
 
-// pinsOf takes the pins of a manifest directory, else those of the home's mesh.
-func pinsOf(args []string, local *mesh.State) (document.Mesh, error) {
-	if len(args) == 0 {
-		if local == nil {
-			return document.Mesh{}, usagef("mesh verify: which pins? name a manifest directory")
+// verifyMarbleRun checks MarbleRun itself. Without its address that is only claimed in simulation, and fails in mode sgx.
+func (a *app) verifyMarbleRun(ctx context.Context, f meshFlags, pins document.Mesh) ([]receipt.Check, error) {
+	if f.marbleRun == "" {
+		c := receipt.Check{Name: attest.CheckMarbleRun, Status: receipt.Claimed, Detail: "not asked: its address is not known (--marblerun HOST:PORT); coordinators say that it is as pinned"}
+		if pins.Mode == modeSGX {
+			c.Status, c.Detail = receipt.Failed, "not asked: mode sgx needs its quote; name its address with --marblerun HOST:PORT"
 		}
-		return local.Pins(), nil
+		return []receipt.Check{c}, nil
 	}
-	b, err := document.LoadDir(args[0])
+	verifiers, err := verifiers(f.collateral)
 	if err != nil {
-		return document.Mesh{}, err
+		return nil, err
 	}
-	if b.Manifest.Mesh == nil {
-		return document.Mesh{}, fmt.Errorf("%w: %s has no mesh section", client.ErrNotPinned, args[0])
+	m := attest.Mesh{Address: f.marbleRun, Pins: pins, Verifiers: verifiers, Now: time.Now()}
+	if f.collateral == "" {
+		m.Collateral = func(ctx context.Context, quote []byte) (json.RawMessage, error) {
+			c, err := sgx.Service{URL: f.service}.Fetch(ctx, quote)
+			if err != nil {
+				return nil, err
+			}
+			return c.Marshal()
+		}
 	}
-	return *b.Manifest.Mesh, nil
+	return m.Verify(ctx), nil
+}
+
+// pinsOf takes the pins of a manifest directory, else of the manifest that was signed from here, else those of the home's mesh, and says how
+// good they are.
+func (a *app) pinsOf(args []string, local *mesh.State) (document.Mesh, receipt.Check, error) {
+	from := receipt.Check{Name: "pins", Status: receipt.Claimed}
+	if len(args) > 0 {
+		b, err := document.LoadDir(args[0])
+		if err != nil {
+			return document.Mesh{}, from, err
+		}
+		if b.Manifest.Mesh == nil {
+			return document.Mesh{}, from, fmt.Errorf("%w: %s has no mesh section", client.ErrNotPinned, args[0])
+		}
+		from.Detail = "those of " + args[0] + ": that all participants sign the same ones, 'concordat manifest status' says"
+		return *b.Manifest.Mesh, from, nil
+	}
+	if a.collaboration != "" {
+		anchor, err := client.LoadAnchor(a.home, a.collaboration)
+		if err != nil {
+			return document.Mesh{}, from, err
+		}
+		if anchor.Digest != "" {
+			from.Status, from.Detail = receipt.Proved, fmt.Sprintf("those of %s version %d, signed from here: %s", anchor.Collaboration, anchor.Version, anchor.Digest)
+			return anchor.Mesh, from, nil
+		}
+	}
+	if local == nil {
+		return document.Mesh{}, from, usagef("mesh verify: which pins? name a manifest directory, or a collaboration whose manifest was signed from here (-c)")
+	}
+	from.Detail = "those that 'concordat up' noted in this home: nobody signed them"
+	return local.Pins(), from, nil
 }
 
 func (a *app) verifyCoordinator(ctx context.Context, address string, pins document.Mesh) error {
@@ -111,30 +253,4 @@ func (a *app) verifyCoordinator(ctx context.Context, address string, pins docume
 		return err
 	}
 	return client.CheckPins(&pins, client.Running(status))
-}
-
-func verifyMarbleRun(ctx context.Context, local mesh.State, pins document.Mesh) error {
-	raw, err := os.ReadFile(local.RootFile)
-	if err != nil {
-		return fmt.Errorf("read the root certificate: %w", err)
-	}
-	block, _ := pem.Decode(raw)
-	if block == nil {
-		return fmt.Errorf("%s holds no certificate", local.RootFile)
-	}
-	root, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return fmt.Errorf("read the root certificate: %w", err)
-	}
-	if got := canon.Sum(root.Raw).String(); got != pins.RootCertificate {
-		return fmt.Errorf("root certificate %s is not the pinned %s", got, pins.RootCertificate)
-	}
-	manifest, err := marble.NewMarbleRun(local.MarbleRun.Clients).Manifest(ctx, root)
-	if err != nil {
-		return err
-	}
-	if got := canon.Sum(manifest).String(); got != pins.MarbleRunManifest {
-		return fmt.Errorf("MarbleRun manifest %s is not the pinned %s", got, pins.MarbleRunManifest)
-	}
-	return nil
 }
