@@ -51,9 +51,11 @@ type Config struct {
 	Root     seal.Root
 	Identity *marble.Identity
 	Cosign   *witness.Collector
-	Now      func() time.Time
-	Logger   zerolog.Logger
-	Record   func(Audit)
+	// CosignLimit is how long a query waits for the quorum of its manifest's witnesses; 0 means 10 s.
+	CosignLimit time.Duration
+	Now         func() time.Time
+	Logger      zerolog.Logger
+	Record      func(Audit)
 }
 
 // API serves all calls of one coordinator.
@@ -94,6 +96,9 @@ const maxRequest = 16 << 20
 // New makes the calls of a coordinator.
 func New(cfg Config) *API {
 	cfg.Replica = bounded{cfg.Replica}
+	if cfg.CosignLimit == 0 {
+		cfg.CosignLimit = cosignLimit
+	}
 	return &API{
 		Config: cfg, history: cfg.Root.Key(seal.History),
 		gate: gate{state: cfg.State, sync: cfg.Replica.Sync, now: cfg.Now, log: cfg.Logger, record: cfg.Record},

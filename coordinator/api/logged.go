@@ -22,7 +22,7 @@ const cosignLimit = 10 * time.Second
 // cosigned returns once the witnesses that the query's manifest demands have cosigned a log that holds this leaf; at once if it demands
 // none. Without them nothing leaves.
 func (a *API) cosigned(ctx context.Context, q state.Query, leaf int64) error {
-	ctx, cancel := context.WithTimeout(ctx, cosignLimit)
+	ctx, cancel := context.WithTimeout(ctx, a.CosignLimit)
 	defer cancel()
 	for {
 		changed := a.State.Changed()

@@ -54,6 +54,8 @@ type Config struct {
 	// Witnesses are those that can be asked to cosign the log. Who has to, and how many, each manifest says; their time then is that
 	// of its budgets.
 	Witnesses []Witness `yaml:"witnesses,omitempty"`
+	// WitnessTimeout is how long a query waits for their quorum before it is refused: 10s when zero.
+	WitnessTimeout time.Duration `yaml:"witness_timeout,omitempty"`
 	// Time is the source of the state machine's own time: "host", or empty for the same.
 	Time string `yaml:"time,omitempty"`
 	// Election is how long a leader may be silent before the others choose another one: 1s when empty, more between distant sites.
@@ -118,6 +120,7 @@ func (c Config) check() error {
 		need(err == nil, "%s: %q is not host:port", l.name, l.address)
 	}
 	need(c.Election == 0 || c.Election >= 50*time.Millisecond && c.Election <= time.Minute, "election: %s is not from 50ms to 1m", c.Election)
+	need(c.WitnessTimeout >= 0 && c.WitnessTimeout <= time.Minute, "witness_timeout: %s is not from 0s to 1m", c.WitnessTimeout)
 	known := map[string]bool{}
 	for i, w := range c.Witnesses {
 		err := w.check()

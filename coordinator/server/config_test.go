@@ -22,6 +22,8 @@ founders: ["ed25519:AAAA"]
 mesh: {marblerun_manifest: "sha256:aa", coordinator: "sha256:bb"}
 `
 
+const witnessKey = "clinic.example/witness+74703649+BOpKbGPinFIKvvVQexMuxfmVR3auvr57kkIe6mkURtIs"
+
 func TestConfig(t *testing.T) {
 	load := func(text string) error {
 		path := filepath.Join(t.TempDir(), "config.yaml")
@@ -31,6 +33,7 @@ func TestConfig(t *testing.T) {
 	}
 	must(t, load(goodConfig))
 	must(t, load(goodConfig+"election: 3s\n"))
+	must(t, load(goodConfig+"witnesses: [{key: "+witnessKey+", url: \"https://w.example/x\"}]\nwitness_timeout: 3s\n"))
 	for name, c := range map[string]struct{ text, want string }{
 		"unknown key":        {goodConfig + "colour: red\n", "colour"},
 		"repeated key":       {goodConfig + "node: c2\n", "node"},
@@ -41,6 +44,9 @@ func TestConfig(t *testing.T) {
 		"founder":            {strings.Replace(goodConfig, "ed25519:AAAA", "me", 1), "founders[0]"},
 		"no data dir":        {strings.Replace(goodConfig, "data_dir: /var/lib/concordat/c1", "", 1), "data_dir"},
 		"election":           {goodConfig + "election: 1ms\n", "election"},
+		"witness's key":      {goodConfig + "witnesses: [{key: w, url: \"http://w\"}]\n", "witnesses[0]"},
+		"witness's address":  {goodConfig + "witnesses: [{key: " + witnessKey + ", url: w}]\n", "URL of a witness"},
+		"patience":           {goodConfig + "witness_timeout: 2m\n", "witness_timeout"},
 		"time without truth": {goodConfig + "time: sundial\n", "time"},
 	} {
 		if err := load(c.text); err == nil || !strings.Contains(err.Error(), c.want) {

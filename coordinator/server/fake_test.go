@@ -19,7 +19,9 @@ import (
 
 	"concordat.dev/protocol/answer"
 	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/checkpoint"
 	"concordat.dev/protocol/document"
+	"concordat.dev/protocol/event"
 	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
 	"concordat.dev/protocol/gen/concordat/v1/concordatv1connect"
 	"concordat.dev/protocol/grant"
@@ -42,7 +44,9 @@ type fakeWorker struct {
 
 	executions atomic.Int32
 	fate       atomic.Value // func() error, called before each execution
-	refuse     atomic.Bool  // of uploads
+	ledger     sync.Mutex
+	seen       checkpoint.Checkpoint // the newest of the ledger, where witnesses are demanded
+	refuse     atomic.Bool           // of uploads
 }
 
 const fakePrice = 0.1
@@ -136,6 +140,11 @@ func (w *fakeWorker) Execute(_ context.Context, req *connect.Request[concordatv1
 	if err != nil {
 		return nil, connect.NewError(connect.CodePermissionDenied, err)
 	}
+	if demanded := b.Manifest.Witnesses; demanded != nil && demanded.Quorum > 0 {
+		if seen, err := w.checkLogged(req.Msg, b, g); err != nil || seen > 0 {
+			return connect.NewResponse(&concordatv1.ExecuteResponse{Seen: seen}), err
+		}
+	}
 	a := answer.Answer{
 		Verdict: answer.Released, Columns: []answer.Column{{Name: "n", Type: "bigint", Kind: answer.Aggregate}},
 		Rows: [][]any{{len(req.Msg.GetSql())}}, Intervals: [][]*answer.Interval{{{0, 1000}}}, Mechanism: "differential_privacy",
@@ -183,6 +192,44 @@ func (w *fakeWorker) checkGrant(r *concordatv1.ExecuteRequest, b *document.Bundl
 		}
 	}
 	return g, canon.Sum(signed.Grant.Payload), nil
+}
+
+// checkLogged demands what a worker does of the witnessed log.
+func (w *fakeWorker) checkLogged(r *concordatv1.ExecuteRequest, b *document.Bundle, g grant.Grant) (seen uint64, err error) {
+	w.ledger.Lock()
+	defer w.ledger.Unlock()
+	if w.seen.Size > 0 && uint64(w.seen.Size) != r.GetLogged().GetSeen() { //nolint:gosec // never negative
+		return uint64(w.seen.Size), nil //nolint:gosec // never negative
+	}
+	signed, err := grant.Parse(r.GetGrant())
+	if err != nil {
+		return 0, err
+	}
+	keys, err := grant.VerifyKeys(signed.Keys, canon.Digest(b.Manifest.Mesh.RootCertificate), w.identity.Root, b.Manifest.Mesh.Ledger)
+	if err != nil {
+		return 0, err
+	}
+	l, none := r.GetLogged(), connect.NewError(connect.CodeUnavailable, errors.New("not witnessed"))
+	head, err := checkpoint.Open(string(l.GetCheckpoint()), g.Ledger, keys.Log, b.Manifest.Witnesses.Keys)
+	if err != nil || len(head.Cosigned) < b.Manifest.Witnesses.Quorum {
+		w.t.Errorf("a checkpoint of %d cosignatures: %v", len(head.Cosigned), err)
+		return 0, none
+	}
+	if err := head.Includes(int64(l.GetIndex()), checkpoint.Leaf(l.GetSalt(), l.GetBody()), l.GetInclusion()); err != nil { //nolint:gosec // compared only
+		w.t.Error(err)
+		return 0, none
+	}
+	e, reserved, err := event.ReservationOf(l.GetBody())
+	if err != nil || e.Ledger != g.Ledger || reserved.Query != g.Query || !slices.Equal(reserved.Price, g.Price) || !slices.Equal(reserved.Datasets, g.Datasets) {
+		w.t.Errorf("the log holds reservation %+v: %v, granted is %+v", reserved, err, g)
+		return 0, none
+	}
+	if err := head.Extends(w.seen, l.GetConsistency()); err != nil {
+		w.t.Error(err)
+		return 0, none
+	}
+	w.seen = head
+	return 0, nil
 }
 
 func (w *fakeWorker) OpenUpload(_ context.Context, req *connect.Request[concordatv1.WorkerOpenUploadRequest]) (*connect.Response[concordatv1.WorkerOpenUploadResponse], error) {

@@ -45,7 +45,7 @@ type mesh struct {
 	keys    map[string]key.Private // clinic, registry: organisations; dana, ann, alex: people
 }
 
-func newMesh(t testing.TB, workers int) *mesh {
+func newMesh(t testing.TB, workers int, each ...func(*server.Config)) *mesh {
 	t.Helper()
 	m := &mesh{t: t, ca: marbletest.New(t), dir: t.TempDir(), nodes: make([]*server.Server, 3), keys: map[string]key.Private{}}
 	for _, who := range []string{"clinic", "registry", "dana", "rita", "ann", "alex", "stranger"} {
@@ -67,6 +67,9 @@ func newMesh(t testing.TB, workers int) *mesh {
 		})
 	}
 	for i := range 3 {
+		for _, change := range each {
+			change(&m.configs[i])
+		}
 		m.start(i)
 	}
 	t.Cleanup(m.stopAll)

@@ -120,7 +120,8 @@ func (s *Server) start(ctx, background context.Context) error {
 	})
 	s.api = api.New(api.Config{
 		State: s.state, Replica: s.node, Workers: s.workers, Store: s.store, Root: root, Identity: s.identity, Cosign: s.cosign,
-		Now: time.Now, Logger: s.log,
+		CosignLimit: s.cfg.WitnessTimeout,
+		Now:         time.Now, Logger: s.log,
 	})
 	s.done.Go(func() { s.found(background) })
 	people := http.NewServeMux()
