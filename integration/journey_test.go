@@ -100,7 +100,7 @@ func TestJourney(t *testing.T) {
 		said(t, offline.run(0, "receipt", "verify", file, "--manifest", room), "verified: receipt of query", "16 checks")
 		offline.run(0, "receipt", "show", file)
 	}
-	tampered(t, offline, receipts[0], room)
+	otherTools(t, offline, receipts[0], tampered(t, offline, receipts[0], room))
 }
 
 // down ends the mesh of a home and expects that none of its processes is left.
@@ -298,7 +298,7 @@ func replaceIn(t *testing.T, file, before, after string) {
 }
 
 // tampered changes one digit of a receipt's result, which then does not verify.
-func tampered(t *testing.T, offline organisation, file, room string) {
+func tampered(t *testing.T, offline organisation, file, room string) (changed string) {
 	b, err := os.ReadFile(file) //nolint:gosec // G304: of the test
 	if err != nil {
 		t.Fatal(err)
@@ -306,6 +306,7 @@ func tampered(t *testing.T, offline organisation, file, room string) {
 	at := bytes.Index(b, []byte(`"rows":[[`))
 	digit := at + bytes.IndexAny(b[at:], "12345678")
 	b[digit]++
-	changed := harness.File(t, "receipt.json", string(b))
+	changed = harness.File(t, "receipt.json", string(b))
 	said(t, offline.run(1, "receipt", "verify", changed, "--manifest", room), "NOT VERIFIED", "result")
+	return changed
 }

@@ -91,7 +91,7 @@ func TestOpenSSLAndSSHKeygenAgree(t *testing.T) {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}
 	}
-	for leaves := range 9 { // every shape of a small tree
+	for _, leaves := range []int{0, 3, 4} { // alone on its side of the tree, inside, and last but two
 		w := receipttest.New(t)
 		w.Leaves = leaves
 		r, _ := w.Receipt(t)
@@ -103,10 +103,14 @@ func TestOpenSSLAndSSHKeygenAgree(t *testing.T) {
 
 // Whichever file is changed, the commands stop. Evidence, MarbleRun's manifest and the whole receipt are there for other tools.
 func TestTamperedBundle(t *testing.T) {
+	t.Parallel()
 	all := files(t, world(t))
 	for name, b := range all {
 		if slices.Contains([]string{"VERIFY.md", "receipt.json", "marblerun.json", "evidence-1.bin", "evidence-1.collateral.json"}, name) {
 			continue
+		}
+		if strings.Contains(name, "-2") || strings.Contains(name, "proof-00") {
+			continue // another of a kind
 		}
 		at := len(b) / 2
 		if name == "checkpoint.txt" {
@@ -127,6 +131,7 @@ func TestTamperedBundle(t *testing.T) {
 
 // Each receipt fails verification; what of it is a matter of signatures and digests, the commands must see too.
 func TestTamperedReceipt(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*receipt.Receipt, receipt.Receipt){
 		"result": func(r *receipt.Receipt, _ receipt.Receipt) {
 			r.Result = bytes.Replace(r.Result, []byte("120"), []byte("121"), 1)
