@@ -20,6 +20,7 @@ type block struct {
 	dropped Dropped
 	errors  []RowError
 	kinds   map[string]int64
+	err     error // the piece as a whole can't be read
 }
 
 // batch gives the rows as Arrow; the block is spent.
@@ -58,14 +59,15 @@ func (b *block) fail(e RowError) {
 
 // parser turns stretches of text into blocks; one a goroutine.
 type parser struct {
-	shape     *shape
-	layout    *layout
-	tokenizer *token.Tokenizer
-	show      bool
-	room      int // rows to expect
-	reader    recordReader
-	notes     []note
-	canonical []byte
+	shape      *shape
+	reading    reading
+	tokenizer  *token.Tokenizer
+	show       bool
+	room       int // rows to expect
+	reader     recordReader
+	notes      []note
+	canonical  []byte
+	identifier []byte
 }
 
 // note is what happened to a field and counts only if its row stays.
@@ -74,17 +76,23 @@ type note struct {
 	what   outcome
 }
 
-func (p *parser) parse(text []byte) *block {
+func (p *parser) block() *block {
 	b := &block{columns: make([]column, len(p.shape.names)), counts: make([]ColumnReport, len(p.shape.names)), kinds: map[string]int64{}, sources: make([]int32, 0, p.room)}
 	for i := range b.columns {
 		if i == p.shape.unit {
 			b.tokens = make(tokens, 0, p.room)
 			continue
 		}
-		b.columns[i] = newColumn(p.shape.types[i], p.shape.checks[i], p.room)
+		b.columns[i] = newColumn(p.shape.types[i], p.shape.checks[i], p.room, p.reading)
 	}
+	return b
+}
+
+// csv reads a stretch of a CSV file.
+func (p *parser) csv(l *layout, text []byte) *block {
+	b := p.block()
 	r := &p.reader
-	r.text, r.pos, r.delimiter = text, 0, p.layout.delimiter
+	r.text, r.pos, r.delimiter, r.quote = text, 0, l.delimiter, l.quote
 	for r.more() {
 		b.read++
 		if problem := r.next(); problem != "" {
@@ -92,53 +100,72 @@ func (p *parser) parse(text []byte) *block {
 			b.fail(RowError{Row: b.read, Kind: "quote", Cause: problem})
 			continue
 		}
-		if len(r.fields) != len(p.layout.targets) {
+		if len(r.fields) != len(l.targets) {
 			b.dropped.Bad++
-			b.fail(RowError{Row: b.read, Kind: "fields", Cause: "it has " + strconv.Itoa(len(r.fields)) + " fields, the header " + strconv.Itoa(len(p.layout.targets))})
+			b.fail(RowError{Row: b.read, Kind: "fields", Cause: "it has " + strconv.Itoa(len(r.fields)) + " fields, the header " + strconv.Itoa(len(l.targets))})
 			continue
 		}
-		p.row(b)
+		p.row(b, l)
 	}
+	return p.finished(b)
+}
+
+func (p *parser) finished(b *block) *block {
 	p.room = max(p.room, len(b.sources)+len(b.sources)/8)
 	return b
 }
 
 // row takes the record that was read into the block, wholly or not at all.
-func (p *parser) row(b *block) {
+func (p *parser) row(b *block, l *layout) {
 	var tok token.Token
 	if p.shape.unit >= 0 {
-		field := p.reader.field(p.layout.unit)
-		if len(field) == 0 {
-			b.dropped.NoUnit++
-			return
-		}
 		var ok bool
-		if tok, ok = p.token(field); !ok {
-			b.dropped.MalformedUnit++
+		if tok, ok = p.identify(b, p.reader.field(l.unit)); !ok {
 			return
 		}
 	}
 	p.notes = p.notes[:0]
-	for i, target := range p.layout.targets {
+	for i, target := range l.targets {
 		if target < 0 || target == p.shape.unit {
 			continue
 		}
-		c := b.columns[target]
-		switch o := c.add(p.reader.field(i)); o {
+		switch o := b.columns[target].add(p.reader.field(i)); o {
 		case fine:
 		case unfit:
-			b.dropped.Bad++
-			b.fail(RowError{Row: b.read, Column: p.shape.names[target], Kind: "type", Cause: c.cause(), Value: p.quote(p.reader.field(i))})
-			for _, c := range b.columns {
-				if c != nil {
-					c.truncate(len(b.sources))
-				}
-			}
+			p.unfit(b, target, p.reader.field(i))
 			return
 		default:
 			p.notes = append(p.notes, note{target, o})
 		}
 	}
+	p.accept(b, tok)
+}
+
+// identify gives the token of the row's unit; without one the row is dropped.
+func (p *parser) identify(b *block, field []byte) (tok token.Token, ok bool) {
+	if len(field) == 0 {
+		b.dropped.NoUnit++
+		return tok, false
+	}
+	if tok, ok = p.token(field); !ok {
+		b.dropped.MalformedUnit++
+	}
+	return tok, ok
+}
+
+// unfit takes a row back of which a value has the wrong type.
+func (p *parser) unfit(b *block, target int, value []byte) {
+	b.dropped.Bad++
+	b.fail(RowError{Row: b.read, Column: p.shape.names[target], Kind: "type", Cause: b.columns[target].cause(), Value: p.quote(value)})
+	for _, c := range b.columns {
+		if c != nil {
+			c.truncate(len(b.sources))
+		}
+	}
+}
+
+// accept ends a row that stays.
+func (p *parser) accept(b *block, tok token.Token) {
 	for _, n := range p.notes {
 		b.counts[n.column].count(n.what)
 	}

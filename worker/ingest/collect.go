@@ -44,13 +44,13 @@ func (c *Collect) Reader() (array.RecordReader, error) {
 	return array.NewRecordReader(c.schema, c.batches)
 }
 
-// All reads a whole file into memory.
-func All(ctx context.Context, options Options, open Source) (*Collect, Report, error) {
+// All reads whole files into memory.
+func All(ctx context.Context, options Options, files ...Source) (*Collect, Report, error) {
 	c, err := NewCollect(options.Policy)
 	if err != nil {
 		return nil, Report{}, err
 	}
-	report, err := File(ctx, options, open, c)
+	report, err := Files(ctx, options, files, c)
 	if err != nil {
 		_ = c.Reset() // never fails
 		return nil, report, err

@@ -30,7 +30,7 @@ type column interface {
 }
 
 // newColumn makes an empty column of a policy's type with room for some rows.
-func newColumn(kind string, check *check, room int) column {
+func newColumn(kind string, check *check, room int, read reading) column {
 	typ := arrowTypes[kind]
 	switch kind {
 	case "boolean":
@@ -53,7 +53,7 @@ func newColumn(kind string, check *check, room int) column {
 		}}
 	case "double", "decimal":
 		return &fixed[float64]{typ: typ, check: check, values: make([]float64, 0, room), want: "not a number", parse: func(b []byte) (float64, float64, outcome) {
-			v, ok := double(b)
+			v, ok := read.double(b)
 			switch {
 			case !ok:
 				return 0, 0, unfit
@@ -63,16 +63,16 @@ func newColumn(kind string, check *check, room int) column {
 			return v, v, check.real(v)
 		}}
 	case "date":
-		return &fixed[int32]{typ: typ, check: check, values: make([]int32, 0, room), want: "not a date YYYY-MM-DD", parse: func(b []byte) (int32, float64, outcome) {
-			v, ok := date(b)
+		return &fixed[int32]{typ: typ, check: check, values: make([]int32, 0, room), want: "not a date " + read.pattern, parse: func(b []byte) (int32, float64, outcome) {
+			v, ok := read.date(b)
 			if !ok {
 				return 0, 0, unfit
 			}
 			return v, 0, check.moment(int64(v))
 		}}
 	case "timestamp":
-		return &fixed[int64]{typ: typ, check: check, values: make([]int64, 0, room), want: "not a timestamp YYYY-MM-DD HH:MM:SS", parse: func(b []byte) (int64, float64, outcome) {
-			v, ok := timestamp(b)
+		return &fixed[int64]{typ: typ, check: check, values: make([]int64, 0, room), want: "not a timestamp " + read.pattern + " HH:MM:SS", parse: func(b []byte) (int64, float64, outcome) {
+			v, ok := read.timestamp(b)
 			if !ok {
 				return 0, 0, unfit
 			}
@@ -161,7 +161,11 @@ func (c *fixed[T]) add(field []byte) outcome {
 		c.values = append(c.values, 0)
 		return null
 	}
-	v, measure, o := c.parse(field)
+	return c.put(c.parse(field))
+}
+
+// put appends a value that was judged, or NULL in its place.
+func (c *fixed[T]) put(v T, measure float64, o outcome) outcome {
 	switch o {
 	case unfit:
 		return unfit
@@ -169,7 +173,7 @@ func (c *fixed[T]) add(field []byte) outcome {
 		if c.check.outside(measure) {
 			o = outOfBounds
 		}
-	default: // NULL in its place
+	default:
 		c.append(false)
 		c.values = append(c.values, 0)
 		return o
@@ -211,6 +215,7 @@ func newArray(typ arrow.DataType, rows, nulls int, buffers ...*memory.Buffer) ar
 	return array.MakeFromData(data)
 }
 
+// booleans collects truth values.
 type booleans struct {
 	validity
 	check  *check
@@ -219,14 +224,17 @@ type booleans struct {
 
 func (c *booleans) add(field []byte) outcome {
 	field = strip(field)
-	v, o := false, null
-	if len(field) > 0 {
-		var ok bool
-		if v, ok = boolean(field); !ok {
-			return unfit
-		}
-		o = c.check.truth(v)
+	if len(field) == 0 {
+		return c.put(false, null)
 	}
+	v, ok := boolean(field)
+	if !ok {
+		return unfit
+	}
+	return c.put(v, c.check.truth(v))
+}
+
+func (c *booleans) put(v bool, o outcome) outcome {
 	c.append(o == fine)
 	c.values.append(v && o == fine)
 	return o

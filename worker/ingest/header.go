@@ -4,11 +4,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"concordat.dev/protocol/upload"
 )
 
 // layout maps the fields of a record to columns: targets[i] is the column of field i, -1 for one that is left out.
 type layout struct {
 	delimiter byte
+	quote     byte // 0: there are none
 	targets   []int
 	unit      int      // field of the identifier
 	ignored   []string // columns of the file that aren't read, in the file's order
@@ -19,10 +22,14 @@ const delimiters = ",;\t|"
 
 // readHeader reads the first record of text and finds the policy's columns in it, exactly or else without regard to ASCII case. It gives the names that
 // the header has and the length of its text. The error holds none of the names: in a file without a header they are values.
-func readHeader(text []byte, s *shape) (l *layout, header []string, n int, err error) {
+func readHeader(text []byte, s *shape, d upload.Dialect) (l *layout, header []string, n int, err error) {
 	var first error
-	for i := range len(delimiters) {
-		r := recordReader{text: append(make([]byte, 0, len(text)+padding), text...), delimiter: delimiters[i]}
+	tried := delimiters
+	if d.Delimiter != "" {
+		tried = d.Delimiter
+	}
+	for i := range len(tried) {
+		r := recordReader{text: padded(text), delimiter: tried[i], quote: quoteOf(d)}
 		if problem := r.next(); problem != "" {
 			if first == nil {
 				first = fmt.Errorf("%w: the header: %s", ErrFormat, problem)
@@ -35,7 +42,7 @@ func readHeader(text []byte, s *shape) (l *layout, header []string, n int, err e
 		}
 		l, err := match(names, s)
 		if err == nil {
-			l.delimiter = delimiters[i]
+			l.delimiter = tried[i]
 			return l, clip(names), r.pos, nil
 		}
 		if first == nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"concordat.dev/protocol/document"
+	"concordat.dev/protocol/upload"
 	"concordat.dev/worker/token"
 )
 
@@ -37,11 +38,21 @@ type Options struct {
 	Tolerance  int64            // bad rows that may be left out; with more the file is rejected
 	Parallel   int              // parsers at once; default GOMAXPROCS
 	MaxBytes   int64            // most bytes of text after decompression; 0 is no limit
+	Format     string           // upload.CSV and so on; empty: what the first bytes say
+	Dialect    upload.Dialect   // how texts are written
+	Fields     []string         // names of the fields, for a dialect without header
 	ShowValues bool             // quote offending values in errors: only where nobody but the owner reads the report
 }
 
-// Source opens the file from its start. It is opened a second time when a unit has more rows than the cap.
+// Source opens a file from its start. It is opened a second time when a unit has more rows than the cap. What it gives has to be
+// a Random too where the file is Parquet.
 type Source func(ctx context.Context) (io.ReadCloser, error)
+
+// Random reads a file at any place; an *os.File will do too.
+type Random interface {
+	io.ReaderAt
+	Size() (int64, error)
+}
 
 // Path reads a file of this machine.
 func Path(path string) Source {
@@ -55,9 +66,14 @@ type Sink interface {
 	Reset() error
 }
 
-// File reads a CSV file (gzip is detected) into the sink. When the error is ErrRejected the report says why; the sink has
-// then received part of the rows or none, and its owner discards them.
+// File reads one file into the sink, as Files does.
 func File(ctx context.Context, options Options, open Source, sink Sink) (Report, error) {
+	return Files(ctx, options, []Source{open}, sink)
+}
+
+// Files reads the files of a dataset, all of one format, one after the other into the sink. When the error is ErrRejected the report says
+// why; the sink has then received part of the rows or none, and its owner discards them.
+func Files(ctx context.Context, options Options, files []Source, sink Sink) (Report, error) {
 	shape, err := newShape(options.Policy)
 	if err != nil {
 		return Report{}, err
@@ -69,7 +85,7 @@ func File(ctx context.Context, options Options, open Source, sink Sink) (Report,
 		options.Parallel = runtime.GOMAXPROCS(0)
 	}
 	first := newPass(options, shape, sink)
-	if err := first.run(ctx, open); err != nil {
+	if err := first.run(ctx, files); err != nil {
 		return first.report, err
 	}
 	if !first.overflow {
@@ -83,7 +99,7 @@ func File(ctx context.Context, options Options, open Source, sink Sink) (Report,
 	}
 	second := newPass(options, shape, sink)
 	second.excess = first.units.excess(first.limit, options.Tokenizer)
-	if err := second.run(ctx, open); err != nil {
+	if err := second.run(ctx, files); err != nil {
 		return second.report, err
 	}
 	return second.finish(first.units)

@@ -26,14 +26,33 @@ type Parts struct {
 	Identity  age.Identity // the private half of the recipient that the enclave offered for this upload
 }
 
-// Open is a Source: the text of all parts, one after the other; the next part is fetched meanwhile. A part is authenticated in pieces of 64 KiB as it is read
+// Sources are the files of the upload.
+func (p Parts) Sources() []Source {
+	counts := p.Statement.Files
+	if len(counts) == 0 {
+		counts = []int{len(p.Statement.Parts)}
+	}
+	var out []Source
+	first := 0
+	for _, n := range counts {
+		from := first
+		out = append(out, func(ctx context.Context) (io.ReadCloser, error) { return p.open(ctx, from, n) })
+		first += n
+	}
+	return out
+}
+
+// open gives the n parts from first on, one after the other; the next part is fetched meanwhile. A part is authenticated in pieces of 64 KiB as it is read
 // and as a whole at its end, so nothing of the text counts before io.EOF.
-func (p Parts) Open(ctx context.Context) (io.ReadCloser, error) {
-	if n := len(p.Statement.Parts); len(p.Keys) != n || n == 0 {
-		return nil, fmt.Errorf("%w: the statement names %d parts, %d are there", ErrPart, n, len(p.Keys))
+func (p Parts) open(ctx context.Context, first, n int) (io.ReadCloser, error) {
+	if all := len(p.Statement.Parts); len(p.Keys) != all || n == 0 || first+n > all {
+		return nil, fmt.Errorf("%w: the statement names %d parts, %d are there", ErrPart, all, len(p.Keys))
+	}
+	if p.Statement.Format == upload.Parquet {
+		return &randomParts{ctx: ctx, parts: p, first: first, n: n}, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	s := &partStream{parts: p, cancel: cancel, fetched: make(chan fetched)}
+	s := &partStream{parts: p, cancel: cancel, fetched: make(chan fetched), number: first, last: first + n}
 	go s.fetch(ctx)
 	return s, nil
 }
@@ -48,6 +67,7 @@ type partStream struct {
 	cancel  context.CancelFunc
 	fetched chan fetched
 	number  int // of the current part, from 1
+	last    int
 	body    []byte
 	text    io.Reader
 	err     error
@@ -55,7 +75,7 @@ type partStream struct {
 
 func (s *partStream) fetch(ctx context.Context) {
 	defer close(s.fetched)
-	for i := range s.parts.Keys {
+	for i := s.number; i < s.last; i++ {
 		body, err := s.parts.get(ctx, i)
 		select {
 		case s.fetched <- fetched{body, err}:
@@ -78,12 +98,12 @@ func (p Parts) get(ctx context.Context, i int) ([]byte, error) {
 	return body, nil
 }
 
-// blame says what is wrong with the current part, which didn't decrypt to its end.
-func (s *partStream) blame(err error) error {
-	parts := s.parts.Statement.Parts
-	digest := canon.Sum(s.body)
-	place := fmt.Sprintf("part %d of %d", s.number, len(parts))
-	if digest == parts[s.number-1].Digest {
+// blame says what is wrong with a part, which didn't decrypt to its end.
+func (p Parts) blame(number int, body []byte, err error) error {
+	parts := p.Statement.Parts
+	digest := canon.Sum(body)
+	place := fmt.Sprintf("part %d of %d", number, len(parts))
+	if digest == parts[number-1].Digest {
 		return fmt.Errorf("%w: %s is the signed one, but not of this upload: %w", ErrPart, place, err)
 	}
 	if other := slices.IndexFunc(parts, func(p upload.Part) bool { return p.Digest == digest }); other >= 0 {
@@ -103,7 +123,7 @@ func (s *partStream) Read(b []byte) (int, error) {
 		if errors.Is(err, io.EOF) {
 			s.text = nil
 		} else if err != nil {
-			s.err = s.blame(err)
+			s.err = s.parts.blame(s.number, s.body, err)
 		}
 		if n > 0 {
 			return n, nil
@@ -115,7 +135,7 @@ func (s *partStream) Read(b []byte) (int, error) {
 func (s *partStream) next() error {
 	f, more := <-s.fetched
 	switch {
-	case !more && s.number == len(s.parts.Keys):
+	case !more && s.number == s.last:
 		return io.EOF
 	case !more:
 		return context.Canceled
@@ -123,12 +143,16 @@ func (s *partStream) next() error {
 		return f.err
 	}
 	s.number, s.body = s.number+1, f.body
-	text, err := upload.DecryptPart(s.parts.Identity, s.parts.Statement.Header(uint32(s.number)), s.parts.Statement.Parts[s.number-1], bytes.NewReader(s.body))
+	text, err := s.parts.decrypt(s.number, s.body)
 	if err != nil {
-		return s.blame(err)
+		return s.parts.blame(s.number, s.body, err)
 	}
 	s.text = text
 	return nil
+}
+
+func (p Parts) decrypt(number int, body []byte) (io.Reader, error) {
+	return upload.DecryptPart(p.Identity, p.Statement.Header(uint32(number)), p.Statement.Parts[number-1], bytes.NewReader(body))
 }
 
 // Close stops the fetching.

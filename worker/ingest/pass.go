@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"slices"
-	"sync"
 
 	"concordat.dev/worker/token"
 )
@@ -22,11 +21,15 @@ type pass struct {
 	excess   map[token.Token]*chosen // second pass: units above the limit
 	overflow bool                    // first pass: a unit is above the limit
 	report   Report
+
+	free       chan []byte // buffers of text to use again
+	fileNumber int         // of the file in work, from 0
+	fileRows   []int64     // rows read before each file
 }
 
-// job is a stretch of text on its way; done brings its block.
+// job is a piece on its way; done brings its block.
 type job struct {
-	text []byte
+	piece
 	done chan *block
 	err  error
 }
@@ -43,49 +46,32 @@ func newPass(options Options, s *shape, sink Sink) *pass {
 	return p
 }
 
-func (p *pass) run(ctx context.Context, open Source) error {
-	file, err := open(ctx)
+func (p *pass) run(ctx context.Context, files []Source) error {
+	p.free = make(chan []byte, 4*p.options.Parallel)
+	for i, open := range files {
+		p.fileNumber, p.fileRows = i, append(p.fileRows, p.report.Read)
+		if err := p.runFile(ctx, open); err != nil {
+			if len(files) > 1 {
+				return fmt.Errorf("file %d of %d: %w", i+1, len(files), err)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pass) runFile(ctx context.Context, open Source) error {
+	var each pieces
+	var file io.Closer
+	err := guarded(func() (err error) {
+		each, file, err = p.file(ctx, open)
+		return err
+	})
 	if err != nil {
-		return fmt.Errorf("open the file of %s: %w", p.options.Policy.Dataset, err)
+		return err
 	}
 	defer file.Close() //nolint:errcheck // only read
-	text, err := plain(file, p.options.MaxBytes)
-	if err != nil {
-		return err
-	}
-	cut := &cutter{r: text}
-	buf, err := cut.next(newBuffer())
-	if errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: it is empty; the first line has to name the columns", ErrFormat)
-	} else if err != nil {
-		return fmt.Errorf("%w: the header: %w", ErrFormat, err)
-	}
-	layout, header, n, err := readHeader(buf, p.shape)
-	p.report.Header = append(p.report.Header, header...)
-	if err != nil {
-		return err
-	}
-	p.report.Ignored = append(p.report.Ignored, layout.ignored...)
-
-	ctx, cancel := context.WithCancel(ctx)
-	var running sync.WaitGroup
-	defer running.Wait()
-	defer cancel()
-	jobs, order := make(chan *job, p.options.Parallel), make(chan *job, p.options.Parallel)
-	free := make(chan []byte, 4*p.options.Parallel)
-	running.Go(func() { feed(ctx, cut, padded(buf[n:]), free, jobs, order) })
-	for range p.options.Parallel {
-		worker := &parser{shape: p.shape, layout: layout, show: p.options.ShowValues, room: 64}
-		if p.options.Tokenizer != nil {
-			worker.tokenizer = p.options.Tokenizer.Clone()
-		}
-		running.Go(func() {
-			for j := range jobs {
-				j.done <- worker.parse(j.text)
-			}
-		})
-	}
-	return p.take(ctx, order, free)
+	return p.read(ctx, each)
 }
 
 func newBuffer() []byte { return make([]byte, 0, stretchBytes+1+padding) }
@@ -93,39 +79,8 @@ func newBuffer() []byte { return make([]byte, 0, stretchBytes+1+padding) }
 // padded gives text that the scan may read beyond.
 func padded(text []byte) []byte { return append(make([]byte, 0, len(text)+padding), text...) }
 
-// feed sends the stretches to the parsers and, in order, to take. An error travels as the last job.
-func feed(ctx context.Context, cut *cutter, first []byte, free <-chan []byte, jobs, order chan<- *job) {
-	defer close(jobs)
-	defer close(order)
-	for text, err := first, error(nil); ; {
-		j := &job{text: text, done: make(chan *block, 1), err: err}
-		select {
-		case order <- j:
-		case <-ctx.Done():
-			return
-		}
-		if err != nil {
-			return
-		}
-		select {
-		case jobs <- j:
-		case <-ctx.Done():
-			return
-		}
-		var buf []byte
-		select {
-		case buf = <-free:
-		default:
-			buf = newBuffer()
-		}
-		if text, err = cut.next(buf); errors.Is(err, io.EOF) {
-			return
-		}
-	}
-}
-
 // take judges the blocks against one another, in the order of the file, and hands them on.
-func (p *pass) take(ctx context.Context, order <-chan *job, free chan<- []byte) error {
+func (p *pass) take(ctx context.Context, order <-chan *job) error {
 	for {
 		var j *job
 		var more bool
@@ -138,7 +93,7 @@ func (p *pass) take(ctx context.Context, order <-chan *job, free chan<- []byte) 
 			return ctx.Err()
 		}
 		if errors.Is(j.err, errLongRecord) {
-			return fmt.Errorf("%w: row %d: %w", ErrFormat, p.report.Read+1, j.err)
+			return fmt.Errorf("%w: row %d: %w", ErrFormat, p.report.Read-p.fileRows[p.fileNumber]+1, j.err)
 		} else if j.err != nil {
 			return j.err
 		}
@@ -150,7 +105,7 @@ func (p *pass) take(ctx context.Context, order <-chan *job, free chan<- []byte) 
 		}
 		if cap(j.text) == stretchBytes+1+padding {
 			select {
-			case free <- j.text:
+			case p.free <- j.text:
 			default:
 			}
 		}
@@ -161,6 +116,9 @@ func (p *pass) take(ctx context.Context, order <-chan *job, free chan<- []byte) 
 }
 
 func (p *pass) block(b *block) error {
+	if b.err != nil {
+		return b.err
+	}
 	if p.report.Read+b.read >= math.MaxUint32 {
 		return fmt.Errorf("%w: more than %d rows; split the dataset", ErrFormat, uint32(math.MaxUint32))
 	}
@@ -212,7 +170,7 @@ func (p *pass) judge(b *block) {
 		b.kinds["duplicate"]++
 		if p.report.Duplicates <= shownErrors {
 			b.errors = append(b.errors, RowError{Row: int64(b.sources[i]), Column: p.options.Policy.Unit.Column, Kind: "duplicate",
-				Cause: fmt.Sprintf("the same unit as row %d, and the policy says unique: true", *seen)})
+				Cause: "the same unit as " + p.place(int64(*seen)) + ", and the policy says unique: true"})
 		}
 		drop(i)
 	}
@@ -221,12 +179,27 @@ func (p *pass) judge(b *block) {
 	}
 }
 
+// place names a row by its number among the rows of all files.
+func (p *pass) place(row int64) string {
+	file := len(p.fileRows) - 1
+	for p.fileRows[file] >= row {
+		file--
+	}
+	if file > 0 {
+		return fmt.Sprintf("row %d of file %d", row-p.fileRows[file], file+1)
+	}
+	return fmt.Sprintf("row %d", row)
+}
+
 func (p *pass) count(b *block) {
 	r := &p.report
 	slices.SortStableFunc(b.errors, func(x, y RowError) int { return int(x.Row - y.Row) })
 	for _, e := range b.errors {
 		if len(r.Errors) < shownErrors {
-			e.Row += r.Read
+			e.Row += r.Read - p.fileRows[p.fileNumber]
+			if p.fileNumber > 0 {
+				e.File = p.fileNumber + 1
+			}
 			r.Errors = append(r.Errors, e)
 		}
 	}

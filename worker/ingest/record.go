@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"math/bits"
 )
@@ -14,6 +15,7 @@ const padding = 8
 type recordReader struct {
 	text      []byte // capacity at least len+padding
 	delimiter byte
+	quote     byte // 0: there are none
 	pos       int
 	fields    []span
 }
@@ -40,14 +42,14 @@ func (r *recordReader) next() (problem string) {
 	r.fields = r.fields[:0]
 	for {
 		var end int
-		if r.pos < len(r.text) && r.text[r.pos] == '"' {
+		if r.pos < len(r.text) && r.text[r.pos] == r.quote && r.quote != 0 {
 			if end, problem = r.quoted(); problem != "" {
 				r.skip(end)
 				return problem
 			}
 		} else {
-			end = special(r.text, r.pos, r.delimiter)
-			if end < len(r.text) && r.text[end] == '"' {
+			end = special(r.text, r.pos, r.delimiter, cmp.Or(r.quote, '\n'))
+			if end < len(r.text) && r.text[end] == r.quote && r.quote != 0 {
 				r.skip(end)
 				return "a quote inside a field that doesn't begin with one"
 			}
@@ -70,7 +72,7 @@ func (r *recordReader) quoted() (end int, problem string) {
 	from := r.pos + 1
 	to, read := from, from // text[from:to] is the field so far, undone
 	for {
-		n := bytes.IndexByte(r.text[read:], '"')
+		n := bytes.IndexByte(r.text[read:], r.quote)
 		if n < 0 {
 			return len(r.text), "a quote isn't closed"
 		}
@@ -78,8 +80,8 @@ func (r *recordReader) quoted() (end int, problem string) {
 			copy(r.text[to:], r.text[read:read+n])
 		}
 		to, read = to+n, read+n+1
-		if read < len(r.text) && r.text[read] == '"' {
-			r.text[to] = '"'
+		if read < len(r.text) && r.text[read] == r.quote {
+			r.text[to] = r.quote
 			to, read = to+1, read+1
 			continue
 		}
@@ -109,13 +111,13 @@ const (
 )
 
 // special finds the next delimiter, line end or quote, eight bytes at a time.
-func special(text []byte, from int, delimiter byte) int {
-	d := uint64(delimiter) * ones
+func special(text []byte, from int, delimiter, quote byte) int {
+	d, q := uint64(delimiter)*ones, uint64(quote)*ones
 	n := len(text)
 	padded := text[:n+padding]
 	for i := from; i < n; i += 8 {
 		w := binary.LittleEndian.Uint64(padded[i:])
-		if m := zeros(w^d) | zeros(w^('\n'*ones)) | zeros(w^('"'*ones)); m != 0 {
+		if m := zeros(w^d) | zeros(w^('\n'*ones)) | zeros(w^q); m != 0 {
 			return min(i+bits.TrailingZeros64(m)>>3, n)
 		}
 	}

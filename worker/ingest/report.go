@@ -56,8 +56,9 @@ type RowsPerUnit struct {
 	Hint string `json:"hint,omitempty"` // for rows_per_group; empty where each unit has one row
 }
 
-// RowError is one bad row. Row counts from 1, the header isn't counted.
+// RowError is one bad row. Row counts from 1 in its file, the header isn't counted.
 type RowError struct {
+	File   int    `json:"file,omitempty"` // from 2; the first file isn't named
 	Row    int64  `json:"row"`
 	Column string `json:"column,omitempty"`
 	Kind   string `json:"kind"` // fields | quote | type | duplicate
@@ -67,6 +68,9 @@ type RowError struct {
 
 func (e RowError) String() string {
 	text := fmt.Sprintf("row %d", e.Row)
+	if e.File > 0 {
+		text = fmt.Sprintf("file %d, row %d", e.File, e.Row)
+	}
 	if e.Column != "" {
 		text += ", column " + e.Column
 	}

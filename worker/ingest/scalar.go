@@ -135,9 +135,14 @@ func date(b []byte) (days int32, ok bool) {
 	if len(b) != 10 || b[4] != '-' || b[7] != '-' {
 		return 0, false
 	}
-	y, ok1 := number(b[:4])
-	m, ok2 := number(b[5:7])
-	d, ok3 := number(b[8:])
+	return day(b[:4], b[5:7], b[8:])
+}
+
+// day gives days since 1970-01-01 of a year, month and day in digits.
+func day(year, month, dayOfMonth []byte) (days int32, ok bool) {
+	y, ok1 := number(year)
+	m, ok2 := number(month)
+	d, ok3 := number(dayOfMonth)
 	if !ok1 || !ok2 || !ok3 || y < 1 || m < 1 || m > 12 || d < 1 {
 		return 0, false
 	}
@@ -161,17 +166,28 @@ func date(b []byte) (days int32, ok bool) {
 // timestamp reads YYYY-MM-DD[ T]HH:MM:SS[.fraction][Z|±hh:mm] as microseconds since 1970 in UTC; without a zone it is UTC.
 // Digits of the fraction beyond the sixth are cut.
 func timestamp(b []byte) (micros int64, ok bool) {
-	if len(b) < 19 || (b[10] != ' ' && b[10] != 'T') || b[13] != ':' || b[16] != ':' {
+	if len(b) < 19 {
 		return 0, false
 	}
 	days, ok := date(b[:10])
-	h, ok1 := number(b[11:13])
-	m, ok2 := number(b[14:16])
-	s, ok3 := number(b[17:19])
-	if !ok || !ok1 || !ok2 || !ok3 || h > 23 || m > 59 || s > 59 {
+	if !ok {
 		return 0, false
 	}
-	rest := b[19:]
+	return clock(days, b[10:])
+}
+
+// clock reads what follows the day of a timestamp.
+func clock(days int32, b []byte) (micros int64, ok bool) {
+	if len(b) < 9 || (b[0] != ' ' && b[0] != 'T') || b[3] != ':' || b[6] != ':' {
+		return 0, false
+	}
+	h, ok1 := number(b[1:3])
+	m, ok2 := number(b[4:6])
+	s, ok3 := number(b[7:9])
+	if !ok1 || !ok2 || !ok3 || h > 23 || m > 59 || s > 59 {
+		return 0, false
+	}
+	rest := b[9:]
 	fraction := 0
 	if len(rest) > 0 && rest[0] == '.' {
 		n := 1

@@ -7,7 +7,7 @@ import (
 	"concordat.dev/worker/storage"
 )
 
-// Seal makes a dataset version of an upload: parts to text, text to validated batches, batches to sealed files. On any error, also when the
+// Seal makes a dataset version of an upload: parts to files, files to validated batches, batches to sealed files. On any error, also when the
 // file is rejected, nothing of it stays in the store.
 func Seal(ctx context.Context, options Options, parts Parts, store *storage.Store, wrapper *storage.Wrapper, binding storage.Binding) (storage.Sealed, Report, error) {
 	schema, err := Schema(options.Policy)
@@ -18,7 +18,11 @@ func Seal(ctx context.Context, options Options, parts Parts, store *storage.Stor
 	if err != nil {
 		return storage.Sealed{}, Report{}, err
 	}
-	report, err := File(ctx, options, parts.Open, w)
+	options.Format, options.Fields = parts.Statement.Format, parts.Statement.Columns
+	if d := parts.Statement.Dialect; d != nil {
+		options.Dialect = *d
+	}
+	report, err := Files(ctx, options, parts.Sources(), w)
 	if err != nil {
 		return storage.Sealed{}, report, errors.Join(err, w.Abort()) //nolint:contextcheck // the writer has the context, and cleans up also when that ended
 	}

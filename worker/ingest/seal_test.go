@@ -267,7 +267,7 @@ func FuzzParts(f *testing.F) {
 			t.Fatal(err)
 		}
 		parts := ingest.Parts{Store: store, Keys: []string{"p"}, Statement: upload.Statement{Target: target, Parts: []upload.Part{part}}, Identity: identity}
-		r, err := parts.Open(t.Context())
+		r, err := parts.Sources()[0](t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,13 +1,10 @@
 package ingest
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
-
-	"github.com/klauspost/compress/gzip"
 )
 
 // stretchBytes is how much text is parsed at once, and so the longest record.
@@ -15,49 +12,12 @@ const stretchBytes = 1 << 20
 
 var errLongRecord = errors.New("a record is longer than 1 MiB; perhaps a quote isn't closed")
 
-// plain undoes gzip, drops a byte order mark and refuses UTF-16.
-func plain(r io.Reader, limit int64) (io.Reader, error) {
-	b := bufio.NewReaderSize(r, 1<<16)
-	if magic, _ := b.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) { // an error comes again with Read
-		z, err := gzip.NewReader(b)
-		if err != nil {
-			return nil, fmt.Errorf("%w: gzip: %w", ErrFormat, err)
-		}
-		b = bufio.NewReaderSize(z, 1<<16)
-	}
-	switch mark, _ := b.Peek(3); {
-	case bytes.HasPrefix(mark, []byte{0xef, 0xbb, 0xbf}):
-		if _, err := b.Discard(3); err != nil {
-			return nil, err
-		}
-	case bytes.HasPrefix(mark, []byte{0xff, 0xfe}), bytes.HasPrefix(mark, []byte{0xfe, 0xff}):
-		return nil, fmt.Errorf("%w: it is UTF-16; save it as UTF-8", ErrFormat)
-	}
-	if limit > 0 {
-		return &limited{b, limit}, nil
-	}
-	return b, nil
-}
-
-// limited stops a file that unpacks to more than it may.
-type limited struct {
-	r    io.Reader
-	left int64
-}
-
-func (l *limited) Read(p []byte) (int, error) {
-	n, err := l.r.Read(p)
-	if l.left -= int64(n); l.left < 0 {
-		return 0, fmt.Errorf("%w: it unpacks to more bytes than are allowed", ErrFormat)
-	}
-	return n, err
-}
-
 // cutter cuts text into stretches of whole records.
 type cutter struct {
-	r    io.Reader
-	rest []byte // begins a record
-	end  bool
+	r     io.Reader
+	quote byte   // 0: records end with each line
+	rest  []byte // begins a record
+	end   bool
 }
 
 // next fills buf (of capacity stretchBytes+1+padding) with records and gives it back; io.EOF when there are no more.
@@ -82,7 +42,7 @@ func (c *cutter) next(buf []byte) ([]byte, error) {
 		}
 		return buf, nil
 	}
-	n := boundary(buf)
+	n := boundary(buf, c.quote)
 	if n == 0 {
 		return nil, errLongRecord
 	}
@@ -91,14 +51,17 @@ func (c *cutter) next(buf []byte) ([]byte, error) {
 }
 
 // boundary is the position after the last line end outside quotes, 0 when there is none: an even number of quotes comes before it.
-func boundary(b []byte) int {
-	quotes := bytes.Count(b, []byte{'"'})
+func boundary(b []byte, quote byte) int {
+	if quote == 0 {
+		return bytes.LastIndexByte(b, '\n') + 1
+	}
+	quotes := bytes.Count(b, []byte{quote})
 	for end := len(b); ; {
 		n := bytes.LastIndexByte(b[:end], '\n')
 		if n < 0 {
 			return 0
 		}
-		if quotes -= bytes.Count(b[n:end], []byte{'"'}); quotes%2 == 0 {
+		if quotes -= bytes.Count(b[n:end], []byte{quote}); quotes%2 == 0 {
 			return n + 1
 		}
 		end = n

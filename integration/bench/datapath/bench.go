@@ -163,7 +163,7 @@ func (b *bench) all(ctx context.Context) error {
 	parts := ingest.Parts{Store: b.store, Keys: b.keys, Statement: b.statement, Identity: b.identity}
 	options := ingest.Options{Policy: b.policy, Tokenizer: b.tokenizer, Parallel: b.threads}
 	if _, err := b.stage("get_decrypt", func() error {
-		r, err := parts.Open(ctx)
+		r, err := parts.Sources()[0](ctx)
 		if err != nil {
 			return err
 		}
