@@ -45,7 +45,7 @@ demo: build
 ## test: every module built alone, vetted and tested
 .PHONY: test
 test: build
-	@for m in $(MODULES) tools/attest tools/quotes; do \
+	@for m in $(MODULES) tools/attest tools/quotes tools/tlog; do \
 	  echo "test   $$m"; \
 	  (cd $$m && go build $(TAGS) ./... && go vet $(TAGS) ./... && go test $(TAGS) -timeout $(TIMEOUT) ./...); \
 	done
@@ -76,7 +76,7 @@ fuzz: compiler
 lint: compiler fresh $(TOOLS)/$(GOLANGCI_LINT)/golangci-lint
 	@unformatted=$$(git ls-files '*.go' | grep -v /gen/ | xargs -r gofmt -l); \
 	  [ -z "$$unformatted" ] || { echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; }
-	@for m in $(MODULES) tools/attest tools/quotes; do \
+	@for m in $(MODULES) tools/attest tools/quotes tools/tlog; do \
 	  echo "lint   $$m"; \
 	  (cd $$m && $(TOOLS)/$(GOLANGCI_LINT)/golangci-lint run --config $(CURDIR)/.golangci.yml --build-tags duckdb_arrow ./...); \
 	done
