@@ -73,7 +73,7 @@ func below(path, folder string) bool { return path == folder || strings.HasPrefi
 
 // support says whether a package is test support, which may import more.
 func support(path string) bool {
-	return strings.HasSuffix(path, "test") || below(path, "worker/engine/reference") || strings.Contains(path, "/testdata/")
+	return strings.HasSuffix(path, "test") && filepath.Base(path) != "attest" || below(path, "worker/engine/reference") || strings.Contains(path, "/testdata/")
 }
 
 // packages lists the packages of a module and all that they depend on, as the module builds alone.
