@@ -17,6 +17,7 @@ replace concordat.dev/worker => ../worker
 replace concordat.dev/coordinator => ../coordinator
 
 require (
+	concordat.dev/sql v0.0.0
 	concordat.dev/ui v0.0.0
 	concordat.dev/worker v0.0.0
 	connectrpc.com/connect v1.21.1
@@ -28,7 +29,6 @@ require (
 )
 
 require (
-	concordat.dev/sql v0.0.0 // indirect
 	filippo.io/edwards25519 v1.2.0 // indirect
 	filippo.io/hpke v0.4.0 // indirect
 	github.com/andybalholm/brotli v1.2.3 // indirect
