@@ -43,7 +43,9 @@ type bounded struct {
 }
 
 func newBounded(b *plan.Bounded, params Params) *bounded {
-	return &bounded{Bounded: Settle(b), printer: printer{tables: params.Tables}, salt: params.Salt, histogram: -1}
+	settled := Settle(b)
+	settled.OneRow = b.OneRow || oneRow(b)
+	return &bounded{Bounded: settled, printer: printer{tables: params.Tables}, salt: params.Salt, histogram: -1}
 }
 
 func (q *bounded) keys(prefix string) []string {
@@ -77,7 +79,7 @@ func (q *bounded) rows() string {
 	items := []string{fmt.Sprintf("%s AS u", col(q.Unit))}
 	var keep []string
 	for i, k := range q.Keys {
-		items = append(items, fmt.Sprintf("%s AS k%d", expr(k, col), i))
+		items = append(items, fmt.Sprintf("%s AS k%d", coded(k, a), i))
 		if !q.KeepNull[i] {
 			keep = append(keep, fmt.Sprintf("k%d IS NOT NULL", i))
 		}
@@ -203,10 +205,25 @@ func (q *bounded) chosen(from string) []string {
 	hash := q.keyedHash("g.u", q.keys("g."))
 	order := append([]string{hash}, q.keys("g.")...)
 	many := fmt.Sprintf("many AS (SELECT u FROM %s GROUP BY u HAVING count(*) > %d)", from, q.GroupsPerUnit)
+	if heavy := q.heavy(); heavy != "" {
+		many = fmt.Sprintf("many AS (SELECT u FROM %s WHERE n > %d)", heavy, q.GroupsPerUnit)
+	}
 	chosen := fmt.Sprintf("chosen AS (SELECT g.* FROM %[1]s g ANTI JOIN many m ON g.u = m.u UNION ALL "+
 		"SELECT g.* FROM %[1]s g SEMI JOIN many m ON g.u = m.u QUALIFY row_number() OVER (PARTITION BY g.u ORDER BY %[2]s) <= %[3]d)",
 		from, strings.Join(order, ", "), q.GroupsPerUnit)
 	return []string{many, chosen}
+}
+
+// heavy is the table of units with more than one row in the one dataset that bounds how many groups a unit can have; "" when there is
+// none.
+func (q *bounded) heavy() string {
+	keys := newNeeds()
+	keys.of(q.Keys...)
+	datasets, ok := spread(q.Input, keys.cols, q.Unit)
+	if !ok || len(datasets) != 1 {
+		return ""
+	}
+	return q.tables[datasets[0]].Heavy
 }
 
 // keyedHash orders by md5(salt | unit | keys), each part as text.
@@ -218,7 +235,7 @@ func (q *bounded) keyedHash(unit string, keys []string) string {
 		case plan.Date, plan.Timestamp:
 			text = "CAST(epoch_us(" + k + ") AS VARCHAR)"
 		case plan.Double:
-			text = "CAST(CAST(floor(" + k + ") AS HUGEINT) AS VARCHAR)"
+			text = "CAST(TRY_CAST(floor(" + k + ") AS HUGEINT) AS VARCHAR)"
 		}
 		parts = append(parts, Quote("|"), "coalesce("+text+", '\\N')")
 	}

@@ -6,13 +6,15 @@ import (
 	"concordat.dev/sql/plan"
 )
 
-// needs are the columns of a relation that its reader uses; raw ones are times also wanted as they were stored.
+// needs are the columns of a relation that its reader uses: as expressions see them (cols), times as they were stored (raw), texts as
+// the codes of a dictionary where the engine has one (code). Codes are equal, and in order, where their texts are.
 type needs struct {
 	cols map[int]bool
 	raw  map[int]bool
+	code map[int]bool
 }
 
-func newNeeds() needs { return needs{map[int]bool{}, map[int]bool{}} }
+func newNeeds() needs { return needs{map[int]bool{}, map[int]bool{}, map[int]bool{}} }
 
 func (n needs) of(list ...plan.Expr) {
 	for _, e := range list {
@@ -28,6 +30,17 @@ func (n needs) stored(list ...plan.Expr) {
 		if c, ok := e.(*plan.Col); ok && c.T.Temporal() {
 			n.raw[c.Index] = true
 		} else {
+			n.coded(e)
+		}
+	}
+}
+
+// coded asks for expressions that are only compared with themselves: keys of groups.
+func (n needs) coded(list ...plan.Expr) {
+	for _, e := range list {
+		if c, ok := e.(*plan.Col); ok && c.T == plan.Varchar {
+			n.code[c.Index] = true
+		} else {
 			n.of(e)
 		}
 	}
@@ -40,6 +53,21 @@ func (n needs) copy() needs {
 	}
 	for i := range n.raw {
 		out.raw[i] = true
+	}
+	for i := range n.code {
+		out.code[i] = true
+	}
+	return out
+}
+
+// any are the columns wanted in one form or another.
+func (n needs) any() map[int]bool {
+	out := n.copy().cols
+	for i := range n.raw {
+		out[i] = true
+	}
+	for i := range n.code {
+		out[i] = true
 	}
 	return out
 }
@@ -68,6 +96,9 @@ func below(r plan.Relation, n needs) []needs {
 		for i := range n.raw {
 			in.stored(r.Exprs[i])
 		}
+		for i := range n.code {
+			in.coded(r.Exprs[i])
+		}
 		return []needs{in}
 	case *plan.Join:
 		return belowJoin(r, n)
@@ -79,13 +110,14 @@ func below(r plan.Relation, n needs) []needs {
 		return out
 	case *plan.Aggregate:
 		in := newNeeds()
-		in.of(r.Keys...)
+		in.coded(r.Keys...)
 		for _, a := range r.Aggs {
 			in.of(a.Arg, a.Filter)
 		}
 		return []needs{in}
 	case *plan.Window:
-		in := needs{upTo(n.cols, len(r.Input.Schema())), upTo(n.raw, len(r.Input.Schema()))}
+		width := len(r.Input.Schema())
+		in := needs{upTo(n.cols, width), upTo(n.raw, width), upTo(n.code, width)}
 		for _, f := range r.Funcs {
 			in.of(f.Args...)
 			in.of(f.Filter)
@@ -104,20 +136,18 @@ func belowJoin(r *plan.Join, n needs) []needs {
 	left, right := newNeeds(), newNeeds()
 	all := n.copy()
 	all.of(r.On...)
-	for i := range all.cols {
-		if i < width {
-			left.cols[i] = true
-		} else {
-			right.cols[i-width] = true
+	split := func(from, left, right map[int]bool) {
+		for i := range from {
+			if i < width {
+				left[i] = true
+			} else {
+				right[i-width] = true
+			}
 		}
 	}
-	for i := range all.raw {
-		if i < width {
-			left.raw[i] = true
-		} else {
-			right.raw[i-width] = true
-		}
-	}
+	split(all.cols, left.cols, right.cols)
+	split(all.raw, left.raw, right.raw)
+	split(all.code, left.code, right.code)
 	return []needs{left, right}
 }
 
@@ -135,7 +165,7 @@ func upTo(m map[int]bool, width int) map[int]bool {
 func wanted(b *plan.Bounded) needs {
 	n := newNeeds()
 	n.cols[b.Unit] = true
-	n.of(b.Keys...)
+	n.coded(b.Keys...)
 	for _, s := range b.Sums {
 		n.of(s.Arg, s.Filter)
 	}
@@ -188,15 +218,12 @@ var sensitive = map[string]bool{"row_number": true, "lag": true, "lead": true, "
 
 func settleWindow(r *plan.Window, in needs) plan.Relation {
 	schema := r.Input.Schema()
-	read := in.copy()
-	for i := range in.raw {
-		read.cols[i] = true
-	}
+	read := in.any()
 	out := &plan.Window{Input: settle(r.Input, in)}
 	for _, f := range r.Funcs {
 		if sensitive[f.Func] || len(f.Order) > 0 && f.Frame != "" {
 			f.Order = append([]plan.OrderKey{}, f.Order...)
-			for _, i := range sorted(read.cols) {
+			for _, i := range sorted(read) {
 				if c := (&plan.Col{Index: i, Name: schema[i].Name, T: schema[i].Type}); !placed(f, c) {
 					f.Order = append(f.Order, plan.OrderKey{Expr: c})
 				}

@@ -9,17 +9,20 @@ import (
 )
 
 // Table is where the engine keeps a dataset: its name, printed, and the columns that it holds, printed. Raw has the times as they
-// were stored, where Columns has them at their grain.
+// were stored, where Columns has them at their grain; Codes has the codes of texts, where Columns has the texts. Heavy, if there is one,
+// is a table of the units with more than one row: columns u and n, how many.
 type Table struct {
 	Name    string
 	Columns map[string]string
 	Raw     map[string]string
+	Codes   map[string]string
+	Heavy   string
 }
 
 // Tables tells where each dataset is, by id.
 type Tables map[string]Table
 
-// printer prints relations as nested subqueries; column i of a relation is called c<i>, as stored r<i>.
+// printer prints relations as nested subqueries; column i of a relation is called c<i>, as stored r<i>, as a code e<i>.
 type printer struct {
 	tables Tables
 	alias  int
@@ -42,6 +45,9 @@ func pass(alias string, n needs) []string {
 	}
 	for _, i := range sorted(n.raw) {
 		out = append(out, fmt.Sprintf("%s.r%d", alias, i))
+	}
+	for _, i := range sorted(n.code) {
+		out = append(out, fmt.Sprintf("%s.e%d", alias, i))
 	}
 	return out
 }
@@ -91,7 +97,7 @@ func (p *printer) withoutRaw(query string, n needs) string {
 		return query
 	}
 	a := p.name()
-	items := pass(a, needs{n.cols, nil})
+	items := pass(a, needs{n.cols, nil, n.code})
 	for _, i := range sorted(n.raw) {
 		items = append(items, fmt.Sprintf("%s.c%d AS r%d", a, i, i))
 	}
@@ -112,6 +118,14 @@ func (p *printer) scan(r *plan.Scan, n needs) string {
 		}
 		items = append(items, fmt.Sprintf("%s AS r%d", stored, i))
 	}
+	for _, i := range sorted(n.code) {
+		name := r.Columns[i].Name
+		code, ok := table.Codes[name]
+		if !ok {
+			code = table.Columns[name]
+		}
+		items = append(items, fmt.Sprintf("%s AS e%d", code, i))
+	}
 	return fmt.Sprintf("SELECT %s FROM %s", selectList(items), table.Name)
 }
 
@@ -128,6 +142,9 @@ func (p *printer) project(r *plan.Project, n needs) string {
 	}
 	for _, i := range sorted(n.raw) {
 		items = append(items, fmt.Sprintf("%s AS r%d", stored(r.Exprs[i], a), i))
+	}
+	for _, i := range sorted(n.code) {
+		items = append(items, fmt.Sprintf("%s AS e%d", coded(r.Exprs[i], a), i))
 	}
 	return fmt.Sprintf("SELECT %s FROM (%s) %s", selectList(items), p.relation(r.Input, below(r, n)[0]), a)
 }
@@ -150,6 +167,9 @@ func (p *printer) join(r *plan.Join, n needs) string {
 	for _, i := range sorted(n.raw) {
 		items = append(items, fmt.Sprintf("%s AS r%d", at(i, "r"), i))
 	}
+	for _, i := range sorted(n.code) {
+		items = append(items, fmt.Sprintf("%s AS e%d", at(i, "e"), i))
+	}
 	word := map[plan.JoinKind]string{plan.Inner: "JOIN", plan.Left: "LEFT JOIN", plan.Semi: "SEMI JOIN", plan.Anti: "ANTI JOIN"}[r.Kind]
 	on := conditions(r.On, func(i int) string { return at(i, "c") })
 	return fmt.Sprintf("SELECT %s FROM (%s) %s %s (%s) %s ON %s", selectList(items), ls, la, word, rs, ra, on)
@@ -161,15 +181,25 @@ func (p *printer) aggregate(r *plan.Aggregate, n needs) string {
 	var items, keys []string
 	input := p.relation(r.Input, below(r, n)[0])
 	for i, k := range r.Keys {
-		printed := expr(k, col)
+		printed := coded(k, a)
 		keys = append(keys, printed)
+		if n.code[i] {
+			items = append(items, fmt.Sprintf("%s AS e%d", printed, i))
+		}
+		if _, bare := k.(*plan.Col); bare && k.Type() == plan.Varchar {
+			printed = "CAST(" + printed + " AS VARCHAR)"
+		}
 		if n.cols[i] || n.raw[i] {
 			items = append(items, fmt.Sprintf("%s AS c%d", printed, i))
 		}
 	}
 	for j, agg := range r.Aggs {
-		if i := len(r.Keys) + j; n.cols[i] || n.raw[i] {
+		i := len(r.Keys) + j
+		if n.cols[i] || n.raw[i] {
 			items = append(items, fmt.Sprintf("%s AS c%d", aggregate(agg, col), i))
+		}
+		if n.code[i] {
+			items = append(items, fmt.Sprintf("%s AS e%d", aggregate(agg, col), i))
 		}
 	}
 	return fmt.Sprintf("SELECT %s FROM (%s) %s GROUP BY %s", selectList(items), input, a, strings.Join(keys, ", "))

@@ -27,13 +27,28 @@ func (p *printer) window(r *plan.Window, n needs) string {
 			items = append(items, fmt.Sprintf("%s AS r%d", windowFunc(r.Funcs[i-width], a), i))
 		}
 	}
+	for _, i := range sorted(n.code) {
+		if i < width {
+			items = append(items, fmt.Sprintf("%s.e%d", a, i))
+		} else {
+			items = append(items, fmt.Sprintf("%s AS e%d", windowFunc(r.Funcs[i-width], a), i))
+		}
+	}
 	return fmt.Sprintf("SELECT %s FROM (%s) %s", selectList(items), input, a)
 }
 
-// stored prints a time as it was stored, anything else as it is.
+// stored prints a time as it was stored, a text as its code, anything else as it is.
 func stored(e plan.Expr, alias string) string {
 	if c, ok := e.(*plan.Col); ok && c.T.Temporal() {
 		return fmt.Sprintf("%s.r%d", alias, c.Index)
+	}
+	return coded(e, alias)
+}
+
+// coded prints a text as its code, anything else as it is.
+func coded(e plan.Expr, alias string) string {
+	if c, ok := e.(*plan.Col); ok && c.T == plan.Varchar {
+		return fmt.Sprintf("%s.e%d", alias, c.Index)
 	}
 	return expr(e, qualified(alias))
 }

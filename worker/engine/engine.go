@@ -10,16 +10,12 @@ package engine
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 
-	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/duckdb/duckdb-go/v2"
 
-	"concordat.dev/protocol/document"
 	"concordat.dev/sql/render"
 )
 
@@ -88,55 +84,6 @@ func lockdown(cfg Config) []string {
 // Close frees the database and all rows in it.
 func (e *Engine) Close() error { return errors.Join(e.db.Close(), e.connector.Close()) }
 
-// Load puts a dataset into memory under a name, which then means these rows. The reader's unit column is a 64-bit integer
-// (ingest.Numbered). Policy says at which grain and within which bounds queries see the columns.
-func (e *Engine) Load(ctx context.Context, name string, policy *document.Policy, reader array.RecordReader) error {
-	e.mu.Lock()
-	e.temporary++
-	id := e.temporary
-	e.mu.Unlock()
-	conn, err := e.connector.Connect(ctx)
-	if err != nil {
-		return &Failure{"connect", err}
-	}
-	defer func() { _ = conn.Close() }()
-	arrow, err := duckdb.NewArrowFromConn(conn)
-	if err != nil {
-		return &Failure{"load", err}
-	}
-	view, table := fmt.Sprintf("view_%d", id), fmt.Sprintf("data_%d", id)
-	release, err := arrow.RegisterView(reader, view)
-	if err != nil {
-		return &Failure{"load", err}
-	}
-	// Never anything but one SELECT * into a table: filters and projections on a registered view give wrong rows.
-	err = run(ctx, conn, "CREATE TABLE "+table+" AS SELECT * FROM "+view)
-	if dropped := run(context.WithoutCancel(ctx), conn, "DROP VIEW IF EXISTS "+view); err == nil {
-		err = dropped
-	}
-	release()
-	if err == nil {
-		err = reader.Err()
-	}
-	if err != nil {
-		_ = run(context.WithoutCancel(ctx), conn, "DROP TABLE IF EXISTS "+table)
-		return &Failure{"load", err}
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.tables[name] = describe(table, policy)
-	return nil
-}
-
-func run(ctx context.Context, conn driver.Conn, statement string) error {
-	execer, ok := conn.(driver.ExecerContext)
-	if !ok {
-		return errors.New("the driver can not execute")
-	}
-	_, err := execer.ExecContext(ctx, statement, nil)
-	return err
-}
-
 // Drop forgets a dataset and frees its rows.
 func (e *Engine) Drop(ctx context.Context, name string) error {
 	e.mu.Lock()
@@ -146,8 +93,10 @@ func (e *Engine) Drop(ctx context.Context, name string) error {
 	if !ok {
 		return nil
 	}
-	if _, err := e.db.ExecContext(ctx, "DROP TABLE "+table.Name); err != nil {
-		return &Failure{"drop", err}
+	for _, statement := range forget(table) {
+		if _, err := e.db.ExecContext(ctx, statement); err != nil {
+			return &Failure{"drop", err}
+		}
 	}
 	return nil
 }
@@ -165,41 +114,4 @@ func (e *Engine) Tables(names map[string]string) (render.Tables, error) {
 		out[dataset] = t
 	}
 	return out, nil
-}
-
-// describe prints a dataset's columns as queries see them: measures within their bounds, times at their grain.
-func describe(table string, policy *document.Policy) render.Table {
-	out := render.Table{Name: table, Columns: map[string]string{}, Raw: map[string]string{}}
-	for name, c := range policy.Columns {
-		column := render.Identifier(name)
-		out.Columns[name] = column
-		switch {
-		case c.Role == "measure" && c.Bounds != nil:
-			out.Columns[name] = bounded(column, c)
-		case c.Role == "time" && c.Grain != "":
-			out.Columns[name], out.Raw[name] = truncated(column, c), column
-		}
-	}
-	return out
-}
-
-func bounded(column string, c document.Column) string {
-	low, high := fmt.Sprintf("%v", c.Bounds[0]), fmt.Sprintf("%v", c.Bounds[1])
-	kind := "DOUBLE"
-	if c.Type == "integer" || c.Type == "bigint" {
-		kind = "BIGINT"
-		low, high = fmt.Sprintf("%.0f", c.Bounds[0]), fmt.Sprintf("%.0f", c.Bounds[1])
-	}
-	return fmt.Sprintf("CASE WHEN %[1]s IS NOT NULL THEN least(greatest(CAST(%[1]s AS %[4]s), CAST(%[2]s AS %[4]s)), CAST(%[3]s AS %[4]s)) END", column, low, high, kind)
-}
-
-func truncated(column string, c document.Column) string {
-	kind := "TIMESTAMP"
-	if c.Type == "date" {
-		if c.Grain == "day" {
-			return column
-		}
-		kind = "DATE"
-	}
-	return fmt.Sprintf("CAST(date_trunc(%s, %s) AS %s)", render.Quote(strings.ToLower(c.Grain)), column, kind)
 }

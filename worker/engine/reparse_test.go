@@ -27,7 +27,7 @@ var known = func() map[string]bool {
 	return out
 }()
 
-var tableName = regexp.MustCompile(`^(data_[0-9]+|rows|groups|many|chosen|bounded)$`)
+var tableName = regexp.MustCompile(`^(data_[0-9]+|heavy_[0-9]+|rows|groups|many|chosen|bounded)$`)
 
 // reparsed reads a printed query back as DuckDB's parser does and hands every node to visit.
 func reparsed(t *testing.T, db *sql.DB, query string, visit func(map[string]any)) {
@@ -113,9 +113,10 @@ func printedTables(room *decidetest.Room) render.Tables {
 	i := 0
 	for id, p := range room.Policies {
 		i++
-		t := render.Table{Name: "data_" + string(rune('0'+i)), Columns: map[string]string{}}
+		t := render.Table{Name: "data_" + string(rune('0'+i)), Columns: map[string]string{}, Codes: map[string]string{}, Heavy: "heavy_" + string(rune('0'+i))}
 		for name := range p.Columns {
 			t.Columns[name] = render.Identifier(name)
+			t.Codes[name] = render.Identifier(name)
 		}
 		out[id] = t
 	}

@@ -1,0 +1,203 @@
+package engine
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/duckdb/duckdb-go/v2"
+
+	"concordat.dev/protocol/document"
+	"concordat.dev/sql/render"
+)
+
+// Load puts a dataset into memory under a name, which then means these rows. The reader's unit column is a 64-bit integer
+// (ingest.Numbered). Policy says at which grain and within which bounds queries see the columns.
+//
+// Rows are kept in the order of their units, and texts with declared values as codes of a dictionary: joining and grouping by the unit
+// and by such keys is what queries do most.
+func (e *Engine) Load(ctx context.Context, name string, policy *document.Policy, reader array.RecordReader) error {
+	e.mu.Lock()
+	e.temporary++
+	l := loading{policy: policy, id: e.temporary}
+	e.mu.Unlock()
+	conn, err := e.connector.Connect(ctx)
+	if err != nil {
+		return &Failure{"connect", err}
+	}
+	defer func() { _ = conn.Close() }()
+	if err := l.read(ctx, conn, reader); err != nil {
+		return &Failure{"load", err}
+	}
+	table := l.table()
+	for _, statement := range l.arrange(table, reader) {
+		if err = run(ctx, conn, statement); err != nil {
+			break
+		}
+	}
+	_ = run(context.WithoutCancel(ctx), conn, "DROP TABLE IF EXISTS "+l.name("read"))
+	if err != nil {
+		for _, statement := range forget(table) {
+			_ = run(context.WithoutCancel(ctx), conn, statement)
+		}
+		return &Failure{"load", err}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.tables[name] = table
+	return nil
+}
+
+type loading struct {
+	policy *document.Policy
+	id     int
+}
+
+func (l loading) name(kind string) string { return fmt.Sprintf("%s_%d", kind, l.id) }
+
+// read takes the rows as they come. Never anything but one SELECT * into a table: filters and projections on a registered view give
+// wrong rows.
+func (l loading) read(ctx context.Context, conn driver.Conn, reader array.RecordReader) error {
+	arrow, err := duckdb.NewArrowFromConn(conn)
+	if err != nil {
+		return err
+	}
+	release, err := arrow.RegisterView(reader, l.name("view"))
+	if err != nil {
+		return err
+	}
+	err = run(ctx, conn, "CREATE TABLE "+l.name("read")+" AS SELECT * FROM "+l.name("view"))
+	if dropped := run(context.WithoutCancel(ctx), conn, "DROP VIEW IF EXISTS "+l.name("view")); err == nil {
+		err = dropped
+	}
+	release()
+	if err == nil {
+		err = reader.Err()
+	}
+	if err != nil {
+		_ = run(context.WithoutCancel(ctx), conn, "DROP TABLE IF EXISTS "+l.name("read"))
+	}
+	return err
+}
+
+// maxCodes is the most declared values that a dictionary is made of.
+const maxCodes = 1000
+
+// table describes a dataset as queries see it: measures within their bounds, times at their grain, texts.
+func (l loading) table() render.Table {
+	out := describe(l.name("data"), l.policy)
+	out.Codes = map[string]string{}
+	if l.policy.Unit.None {
+		return out
+	}
+	out.Heavy = l.name("heavy")
+	for name, c := range l.policy.Columns {
+		if c.Role == "dimension" && c.Type == "varchar" && len(values(c)) > 0 {
+			column := render.Identifier(name)
+			out.Codes[name], out.Columns[name] = column, "CAST("+column+" AS VARCHAR)"
+		}
+	}
+	return out
+}
+
+// values are the declared texts of a column in the order of their bytes, which is then the order of their codes.
+func values(c document.Column) []string {
+	if c.Domain == nil || c.Domain.Size() > maxCodes {
+		return nil
+	}
+	seen := map[string]bool{}
+	var out []string
+	c.Domain.Each(func(v any) bool {
+		if s, ok := v.(string); ok && !seen[s] {
+			seen[s] = true
+			out = append(out, s)
+		}
+		return true
+	})
+	sort.Strings(out)
+	return out
+}
+
+// arrange makes the table that queries read of the rows as they came.
+func (l loading) arrange(table render.Table, reader array.RecordReader) []string {
+	if l.policy.Unit.None {
+		return []string{fmt.Sprintf("ALTER TABLE %s RENAME TO %s", l.name("read"), table.Name)}
+	}
+	var out, items []string
+	for i, field := range reader.Schema().Fields() {
+		column := render.Identifier(field.Name)
+		if _, coded := table.Codes[field.Name]; coded {
+			quoted := values(l.policy.Columns[field.Name])
+			for i, v := range quoted {
+				quoted[i] = render.Quote(v)
+			}
+			kind := fmt.Sprintf("%s_%d", l.name("code"), i)
+			out = append(out, "CREATE TYPE "+kind+" AS ENUM ("+strings.Join(quoted, ", ")+")")
+			column = fmt.Sprintf("TRY_CAST(%[1]s AS %[2]s) AS %[1]s", column, kind)
+		}
+		items = append(items, column)
+	}
+	unit := render.Identifier(l.policy.Unit.Column)
+	return append(out,
+		fmt.Sprintf("CREATE TABLE %s AS SELECT %s FROM %s ORDER BY %s", table.Name, strings.Join(items, ", "), l.name("read"), unit),
+		fmt.Sprintf("CREATE TABLE %[1]s AS SELECT %[2]s AS u, count(*) AS n FROM %[3]s GROUP BY %[2]s HAVING count(*) > 1", table.Heavy, unit, table.Name))
+}
+
+// forget drops what Load made.
+func forget(table render.Table) []string {
+	out := []string{"DROP TABLE IF EXISTS " + table.Name}
+	if table.Heavy != "" {
+		out = append(out, "DROP TABLE IF EXISTS "+table.Heavy)
+	}
+	return out
+}
+
+func run(ctx context.Context, conn driver.Conn, statement string) error {
+	execer, ok := conn.(driver.ExecerContext)
+	if !ok {
+		return errors.New("the driver can not execute")
+	}
+	_, err := execer.ExecContext(ctx, statement, nil)
+	return err
+}
+
+// describe prints a dataset's columns as queries see them: measures within their bounds, times at their grain.
+func describe(table string, policy *document.Policy) render.Table {
+	out := render.Table{Name: table, Columns: map[string]string{}, Raw: map[string]string{}}
+	for name, c := range policy.Columns {
+		column := render.Identifier(name)
+		out.Columns[name] = column
+		switch {
+		case c.Role == "measure" && c.Bounds != nil:
+			out.Columns[name] = bounded(column, c)
+		case c.Role == "time" && c.Grain != "":
+			out.Columns[name], out.Raw[name] = truncated(column, c), column
+		}
+	}
+	return out
+}
+
+func bounded(column string, c document.Column) string {
+	low, high := fmt.Sprintf("%v", c.Bounds[0]), fmt.Sprintf("%v", c.Bounds[1])
+	kind := "DOUBLE"
+	if c.Type == "integer" || c.Type == "bigint" {
+		kind = "BIGINT"
+		low, high = fmt.Sprintf("%.0f", c.Bounds[0]), fmt.Sprintf("%.0f", c.Bounds[1])
+	}
+	return fmt.Sprintf("CASE WHEN %[1]s IS NOT NULL THEN least(greatest(CAST(%[1]s AS %[4]s), CAST(%[2]s AS %[4]s)), CAST(%[3]s AS %[4]s)) END", column, low, high, kind)
+}
+
+func truncated(column string, c document.Column) string {
+	kind := "TIMESTAMP"
+	if c.Type == "date" {
+		if c.Grain == "day" {
+			return column
+		}
+		kind = "DATE"
+	}
+	return fmt.Sprintf("CAST(date_trunc(%s, %s) AS %s)", render.Quote(strings.ToLower(c.Grain)), column, kind)
+}
