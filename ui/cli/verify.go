@@ -13,7 +13,7 @@ import (
 	"concordat.dev/protocol/evidence/sgx"
 	"concordat.dev/protocol/marble"
 	"concordat.dev/protocol/receipt"
-	"concordat.dev/ui/attest"
+	"concordat.dev/ui/attestation"
 	"concordat.dev/ui/client"
 	"concordat.dev/ui/mesh"
 	"github.com/spf13/cobra"
@@ -188,7 +188,7 @@ func (a *app) printChecks(mode string, checks []receipt.Check) error {
 // verifyMarbleRun checks MarbleRun itself. Without its address that is only claimed in simulation, and fails in mode sgx.
 func (a *app) verifyMarbleRun(ctx context.Context, f meshFlags, pins document.Mesh) ([]receipt.Check, error) {
 	if f.marbleRun == "" {
-		c := receipt.Check{Name: attest.CheckMarbleRun, Status: receipt.Claimed, Detail: "not asked: its address is not known (--marblerun HOST:PORT); coordinators say that it is as pinned"}
+		c := receipt.Check{Name: attestation.CheckMarbleRun, Status: receipt.Claimed, Detail: "not asked: its address is not known (--marblerun HOST:PORT); coordinators say that it is as pinned"}
 		if pins.Mode == modeSGX {
 			c.Status, c.Detail = receipt.Failed, "not asked: mode sgx needs its quote; name its address with --marblerun HOST:PORT"
 		}
@@ -198,7 +198,7 @@ func (a *app) verifyMarbleRun(ctx context.Context, f meshFlags, pins document.Me
 	if err != nil {
 		return nil, err
 	}
-	m := attest.Mesh{Address: f.marbleRun, Pins: pins, Verifiers: verifiers, Now: time.Now()}
+	m := attestation.Mesh{Address: f.marbleRun, Pins: pins, Verifiers: verifiers, Now: time.Now()}
 	if f.collateral == "" {
 		m.Collateral = func(ctx context.Context, quote []byte) (json.RawMessage, error) {
 			c, err := sgx.Service{URL: f.service}.Fetch(ctx, quote)

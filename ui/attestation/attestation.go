@@ -1,10 +1,10 @@
-// Package attest checks a running MarbleRun against the pins of a manifest before anything is entrusted to its mesh: root certificate,
+// Package attestation checks a running MarbleRun against the pins of a manifest before anything is entrusted to its mesh: root certificate,
 // manifest, the programs that it admits, and the evidence that hardware gives for it.
 //
 // Invariant: what is called proved follows from the pins, from signatures and from evidence; MarbleRun's word alone proves nothing.
 //
 // Sees: metadata
-package attest
+package attestation
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package attest_test
+package attestation_test
 
 import (
 	"context"
@@ -25,7 +25,7 @@ import (
 	"concordat.dev/protocol/evidence/sgx/sgxtest"
 	"concordat.dev/protocol/marble"
 	"concordat.dev/protocol/receipt"
-	"concordat.dev/ui/attest"
+	"concordat.dev/ui/attestation"
 )
 
 var (
@@ -122,7 +122,7 @@ func TestVerify(t *testing.T) {
 			if c.change != nil {
 				c.change(f)
 			}
-			m := attest.Mesh{Address: f.serve(t), Pins: f.pins(c.mode), Verifiers: []evidence.Verifier{p.Verifier()}, Now: now}
+			m := attestation.Mesh{Address: f.serve(t), Pins: f.pins(c.mode), Verifiers: []evidence.Verifier{p.Verifier()}, Now: now}
 			m.Collateral = func(context.Context, []byte) (json.RawMessage, error) { return p.Collateral(t).Marshal() }
 			if c.pins != nil {
 				c.pins(&m.Pins)
