@@ -13,10 +13,11 @@ import (
 	"io"
 	"net"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"concordat.dev/protocol/key"
 )
 
 // Config is all that a coordinator is told. It is read strictly: an unknown or repeated key is an error with line and column.
@@ -47,7 +48,7 @@ type Config struct {
 	Listen Listen `yaml:"listen"`
 	// Voters are the coordinators that replicate the state, the same list and order everywhere. The first one starts the cluster.
 	Voters []Voter `yaml:"voters"`
-	// Founders are the keys that may propose a manifest where none is active yet ("ed25519:…").
+	// Founders are the keys that may propose a manifest where none is active yet ("ed25519:…" or "ssh-ed25519 …").
 	Founders []string `yaml:"founders"`
 	// Mesh is what the running mesh is; manifests that pin another one are refused.
 	Mesh Mesh `yaml:"mesh"`
@@ -139,7 +140,8 @@ func (c Config) check() error {
 	}
 	need(self, "voters: none is named %q, this node", c.Node)
 	for i, f := range c.Founders {
-		need(strings.HasPrefix(f, "ed25519:"), "founders[%d]: %q is not an ed25519: key", i, f)
+		_, err := key.ParsePublic(f)
+		need(err == nil, "founders[%d]: %w", i, err)
 	}
 	return errors.Join(errs...)
 }
