@@ -49,7 +49,7 @@ func (p *pass) arrow(b *bufio.Reader) (pieces, error) {
 			return nil, err
 		}
 	}
-	r, err := ipc.NewReader(b, ipc.WithAllocator(bounded{memory.DefaultAllocator}), ipc.WithBodySizeLimit(maxAllocation), ipc.WithMetadataSizeLimit(maxMetadata))
+	r, err := ipc.NewReader(&framed{r: b}, ipc.WithAllocator(bounded{memory.DefaultAllocator}), ipc.WithBodySizeLimit(maxAllocation), ipc.WithMetadataSizeLimit(maxMetadata))
 	if err != nil {
 		return nil, fmt.Errorf("%w: Arrow IPC: %w", ErrFormat, err)
 	}

@@ -50,6 +50,7 @@ func (p *pass) openParquet(ctx context.Context, at io.ReaderAt, size int64) (pie
 	if err != nil {
 		return nil, fmt.Errorf("%w: Parquet: %w", ErrFormat, err)
 	}
+	f.MetaData().FileMetaData.KeyValueMetadata = nil // an Arrow schema among them would be believed unseen; Parquet's own says enough
 	r, err := pqarrow.NewFileReader(f, pqarrow.ArrowReadProperties{BatchSize: pieceRows}, bounded{memory.DefaultAllocator})
 	if err != nil {
 		return nil, fmt.Errorf("%w: Parquet: %w", ErrFormat, err)
