@@ -115,6 +115,9 @@ func (b *binder) unknownColumn(e *ast.Column, s *scope) {
 // star are the columns that * or relation.* stands for.
 func (b *binder) star(e *ast.Star, s *scope) []plan.Expr {
 	var out []plan.Expr
+	if b.nodes += len(s.columns); b.nodes > maxNodes {
+		return nil
+	}
 	for _, c := range s.columns {
 		if c.merged && e.Relation == "" || e.Relation != "" && !strings.EqualFold(c.table, e.Relation) {
 			continue

@@ -31,6 +31,7 @@ func (b *binder) selects(q *ast.Select, env *environment, outer *scope, top bool
 	input, s := b.from(q.From, env, q.Span)
 	sel := &selection{binder: b, q: q, env: env, prints: map[string]int{}, ordered: top || q.Limit != nil}
 	sel.pre = context{scope: s, env: env, aliases: aliases(q.Items)}
+	unknown := opaque(input)
 	input = sel.where(input)
 	sel.post = sel.pre
 	aggregated := q.GroupAll || len(q.GroupBy) > 0 || q.Having != nil || anyAggregate(q)
@@ -44,7 +45,7 @@ func (b *binder) selects(q *ast.Select, env *environment, outer *scope, top bool
 	having := sel.conditions(q.Having)
 	qualify := sel.conditions(q.Qualify)
 	order := sel.order(exprs, names)
-	if opaque(input) {
+	if unknown {
 		return &plan.Opaque{Span: q.Span}
 	}
 	return sel.assemble(input, aggregated, exprs, names, having, qualify, order)
