@@ -76,7 +76,7 @@ func (e Envelope) Verify(payloadType string, allowed []key.Public) ([]key.Public
 		if i < 0 {
 			continue
 		}
-		if !allowed[i].Verify(signed, s.Sig) && !(allowed[i].SSH() && allowed[i].VerifySSH(SSHNamespace, signed, s.Sig)) {
+		if !verify(allowed[i], signed, s.Sig) {
 			return nil, fmt.Errorf("dsse: %w: %s", ErrBadSignature, s.KeyID)
 		}
 		if !slices.Contains(signers, allowed[i]) {
@@ -87,6 +87,11 @@ func (e Envelope) Verify(payloadType string, allowed []key.Public) ([]key.Public
 		return nil, fmt.Errorf("dsse: %w: %d signatures, %d allowed keys", ErrNoSignature, len(e.Signatures), len(allowed))
 	}
 	return signers, nil
+}
+
+// verify takes a plain signature, and under a key of SSH also one of ssh-keygen.
+func verify(k key.Public, signed, sig []byte) bool {
+	return k.Verify(signed, sig) || k.SSH() && k.VerifySSH(SSHNamespace, signed, sig)
 }
 
 // Marshal writes the envelope as canonical JSON.
