@@ -3,8 +3,6 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"slices"
-	"time"
 
 	"connectrpc.com/connect"
 
@@ -17,82 +15,6 @@ const (
 	defaultLimit = 100
 	maxLimit     = 10_000
 )
-
-// queryRecord is one query as it is listed.
-type queryRecord struct {
-	Query    string  `json:"query"`
-	At       string  `json:"at"`
-	Person   string  `json:"person"`
-	Status   string  `json:"status"` // reserved | released | failed
-	SQL      string  `json:"sql"`
-	Rho      float64 `json:"rho"` // what it paid, over all owners
-	Manifest int     `json:"manifest_version"`
-	Receipt  string  `json:"receipt,omitempty"` // id of the receipt
-	LogIndex *int64  `json:"log_index,omitempty"`
-	Incident string  `json:"incident,omitempty"`
-	Prices   []price `json:"price"`
-}
-
-type price struct {
-	Owner     string  `json:"owner"`
-	Namespace string  `json:"namespace"`
-	Rho       float64 `json:"rho"`
-	Queries   int64   `json:"queries,omitempty"`
-}
-
-// History implements AnalystService. Analysts see their own queries; stewards, auditors and organisations also those that read
-// data of their participant.
-func (s analystService) History(ctx context.Context, req *connect.Request[concordatv1.HistoryRequest]) (*connect.Response[concordatv1.HistoryResponse], error) {
-	who, err := s.gate.admit(ctx, opHistory, req.Msg.GetCollaboration())
-	if err != nil {
-		return nil, err
-	}
-	limit := int(req.Msg.GetLimit())
-	if limit == 0 {
-		limit = defaultLimit
-	}
-	records := []queryRecord{}
-	for _, q := range s.State.Queries(req.Msg.GetCollaboration(), min(limit, maxLimit), who.mayRead) {
-		r, err := s.queryRecord(q)
-		if err != nil {
-			return nil, err
-		}
-		records = append(records, r)
-	}
-	b, err := json.Marshal(records)
-	if err != nil {
-		return nil, err
-	}
-	return connect.NewResponse(&concordatv1.HistoryResponse{Entries: b}), nil
-}
-
-// mayRead says whether an actor may see a query: its text, price and receipt.
-func (a actor) mayRead(q *state.Query) bool {
-	if q.Person == a.person {
-		return true
-	}
-	oversees := a.is(steward) || a.is(auditor) || a.is(organisation)
-	return oversees && slices.Contains(q.Owners, a.participant)
-}
-
-func (a *API) queryRecord(q state.Query) (queryRecord, error) {
-	text, err := a.history.Open(q.SQL, q.ID)
-	if err != nil {
-		return queryRecord{}, err
-	}
-	r := queryRecord{
-		Query: q.ID, At: q.At.Format(time.RFC3339), Person: q.Person, Status: string(q.Status), SQL: string(text),
-		Manifest: q.Version, Incident: q.Incident, Prices: []price{},
-	}
-	for _, p := range q.Price {
-		r.Rho += p.Amount.Rho.Float()
-		r.Prices = append(r.Prices, price{p.Owner, p.Namespace, p.Amount.Rho.Float(), p.Amount.Queries})
-	}
-	if q.Status == state.QueryReleased {
-		r.Receipt, r.LogIndex = q.PaidBy, &q.Receipt
-	}
-	return r, nil
-}
 
 // budgetRecord is one account as it is listed. Fields that do not apply are left out.
 type budgetRecord struct {
@@ -107,15 +29,19 @@ type budgetRecord struct {
 	EpsilonSpent     *float64 `json:"epsilon_spent,omitempty"`
 	SpentQueries     int64    `json:"spent_queries,omitempty"`
 	RemainingQueries *int64   `json:"remaining_queries,omitempty"`
+	Used             float64  `json:"used"`                        // the fullest of period, lifetime and quota, from 0 to 1
+	YourRho          *float64 `json:"your_rho_left,omitempty"`     // where the policy gives each person a share
+	YourQueries      *int64   `json:"your_queries_left,omitempty"` // likewise
 }
 
 // Budget implements AnalystService.
 func (s analystService) Budget(ctx context.Context, req *connect.Request[concordatv1.BudgetRequest]) (*connect.Response[concordatv1.BudgetResponse], error) {
-	if _, err := s.gate.admit(ctx, opBudget, req.Msg.GetCollaboration()); err != nil {
+	who, err := s.gate.admit(ctx, opBudget, req.Msg.GetCollaboration())
+	if err != nil {
 		return nil, err
 	}
 	records := []budgetRecord{}
-	for _, b := range s.State.Balances(req.Msg.GetCollaboration()) {
+	for _, b := range s.State.Balances(req.Msg.GetCollaboration(), who.person) {
 		records = append(records, budgetRecordOf(b))
 	}
 	b, err := json.Marshal(records)
@@ -127,7 +53,13 @@ func (s analystService) Budget(ctx context.Context, req *connect.Request[concord
 
 func budgetRecordOf(b state.Balance) budgetRecord {
 	r := budgetRecord{
-		Owner: b.Owner, Namespace: b.Namespace, SpentRho: b.Spent.Rho.Float(), SpentQueries: b.Spent.Queries, EpsilonSpent: b.Epsilon,
+		Owner: b.Owner, Namespace: b.Namespace, SpentRho: b.Spent.Rho.Float(), SpentQueries: b.Spent.Queries, EpsilonSpent: b.Epsilon, Used: b.Used,
+	}
+	if left := b.Share.Rho.Float(); b.Private() && b.Share.Rho < b.Left.Rho {
+		r.YourRho = &left
+	}
+	if left := b.Share.Queries; b.Counted() && left < b.Left.Queries {
+		r.YourQueries = &left
 	}
 	if b.Private() {
 		left := b.Left.Rho.Float()

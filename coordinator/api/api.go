@@ -11,6 +11,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -64,6 +65,10 @@ type API struct {
 	gate    gate
 	history seal.Key
 
+	mu      sync.Mutex
+	denials map[key.Public]int // written down in the minute that began at
+	minute  time.Time
+
 	keys atomic.Pointer[ledgerKeys]
 }
 
@@ -99,10 +104,9 @@ func New(cfg Config) *API {
 	if cfg.CosignLimit == 0 {
 		cfg.CosignLimit = cosignLimit
 	}
-	return &API{
-		Config: cfg, history: cfg.Root.Key(seal.History),
-		gate: gate{state: cfg.State, sync: cfg.Replica.Sync, now: cfg.Now, log: cfg.Logger, record: cfg.Record},
-	}
+	a := &API{Config: cfg, history: cfg.Root.Key(seal.History), denials: map[key.Public]int{}}
+	a.gate = gate{state: cfg.State, sync: cfg.Replica.Sync, now: cfg.Now, log: cfg.Logger, record: cfg.Record, denied: a.denied}
+	return a
 }
 
 // People serves people, who sign their requests. Only the status of the mesh is told to anybody.

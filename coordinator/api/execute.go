@@ -140,6 +140,7 @@ func (a *API) executeRequest(q state.Query) (*concordatv1.ExecuteRequest, error)
 			}
 			request.Datasets = append(request.Datasets, &concordatv1.SealedDataset{
 				Dataset: v.Dataset, Version: v.Version, Digest: v.Digest, Objects: v.Objects, Wrap: v.Wrap, Registration: v.Registration,
+				Owner: a.owner(q.Collaboration, v),
 			})
 		}
 	}
@@ -151,6 +152,20 @@ func (a *API) executeRequest(q state.Query) (*concordatv1.ExecuteRequest, error)
 		return nil, err
 	}
 	return request, nil
+}
+
+// owner is the key of a dataset's owner to which a worker bound the file when it sealed it: keys change, what was sealed does not.
+func (a *API) owner(collaboration string, v state.DatasetVersion) string {
+	m, ok := a.State.Manifest(collaboration, v.Manifest)
+	if !ok {
+		return ""
+	}
+	d, _ := m.Bundle.Manifest.Dataset(v.Dataset)
+	p, ok := m.Bundle.Manifest.Participant(d.Owner)
+	if !ok || len(p.Keys) == 0 {
+		return ""
+	}
+	return p.Keys[0]
 }
 
 // grant signs what the ledger holds of a reservation.

@@ -9,7 +9,6 @@ import (
 
 	"concordat.dev/coordinator/state"
 	"concordat.dev/protocol/authn"
-	"concordat.dev/protocol/document"
 	"concordat.dev/protocol/fault"
 	"concordat.dev/protocol/key"
 )
@@ -25,6 +24,7 @@ const (
 	opSign           operation = "sign_manifest"
 	opGetManifest    operation = "get_manifest"
 	opStatement      operation = "submit_statement"
+	opListPlans      operation = "list_plans"
 	opOpenUpload     operation = "open_upload"
 	opUploadPart     operation = "upload_part"
 	opUploadStatus   operation = "upload_status"
@@ -62,6 +62,7 @@ var (
 		opSign:           {roles: []string{organisation, steward, auditor}, pending: true},
 		opGetManifest:    {roles: append([]string{founder}, anybody...), pending: true},
 		opStatement:      {roles: []string{organisation, steward, auditor}, pending: true},
+		opListPlans:      {roles: anybody},
 		opOpenUpload:     {roles: []string{steward}},
 		opUploadPart:     {roles: []string{steward}},
 		opUploadStatus:   {roles: []string{steward}},
@@ -80,6 +81,7 @@ type actor struct {
 	person      string // id of the person, or of the participant whose own key it is
 	participant string
 	roles       []string
+	off         string // why a person or participant whom the manifest names has no authority
 }
 
 func (a actor) is(role string) bool { return slices.Contains(a.roles, role) }
@@ -115,6 +117,7 @@ type gate struct {
 	now    func() time.Time
 	log    zerolog.Logger
 	record func(Audit)
+	denied func(context.Context, actor, operation, string, error) // keeps who was denied what, for owners and auditors
 }
 
 // admit authenticates, authorises and audits in one call. It reads a state in which everything that was acknowledged is.
@@ -136,6 +139,9 @@ func (g *gate) admit(ctx context.Context, op operation, collaboration string) (a
 	if g.record != nil {
 		g.record(a)
 	}
+	if fault.KindOf(err) == fault.Forbidden {
+		g.denied(ctx, who, op, collaboration, err)
+	}
 	return who, err
 }
 
@@ -144,7 +150,7 @@ func (g *gate) admitAny(ctx context.Context, op operation) (actor, error) {
 	k, ok := authn.Key(ctx)
 	if ok {
 		for _, id := range g.state.Collaborations() {
-			if m, found := g.state.Newest(id); found && (&actor{key: k}).knownIn(m.Bundle.Manifest) {
+			if m, found := g.state.Newest(id); found && (&actor{key: k}).knownIn(m) {
 				return g.admit(ctx, op, id)
 			}
 		}
@@ -152,7 +158,7 @@ func (g *gate) admitAny(ctx context.Context, op operation) (actor, error) {
 	return g.admit(ctx, op, "")
 }
 
-func (a *actor) knownIn(m *document.Manifest) bool {
+func (a *actor) knownIn(m state.Manifest) bool {
 	a.learn(m)
 	return a.person != ""
 }
@@ -174,10 +180,13 @@ func (g *gate) judge(ctx context.Context, op operation, collaboration string) (a
 		who.roles = append(who.roles, founder)
 	}
 	if m, ok := g.state.Newest(collaboration); ok {
-		who.learn(m.Bundle.Manifest)
+		who.learn(m)
 	}
 	if m, ok := g.state.Manifest(collaboration, 0); ok && r.pending && m.Status == state.Proposed {
-		who.learn(m.Bundle.Manifest)
+		who.learn(m)
+	}
+	if who.off != "" {
+		return who, fault.Newf(string(op), fault.Forbidden, "%s has no authority in %q any more: %s", who.name(), collaboration, who.off)
 	}
 	for _, role := range r.roles {
 		if who.is(role) {
@@ -190,13 +199,17 @@ func (g *gate) judge(ctx context.Context, op operation, collaboration string) (a
 	return who, fault.Newf(string(op), fault.Forbidden, "%s needs one of the roles %v, %s has %v", op, r.roles, who.name(), who.roles)
 }
 
-func (a *actor) learn(m *document.Manifest) {
+func (a *actor) learn(manifest state.Manifest) {
 	if a.person != "" {
 		return // the manifest in force says who it is
 	}
+	m := manifest.Bundle.Manifest
 	if p, ok := m.PersonByKey(a.key.String()); ok {
 		a.person, a.participant = p.ID, p.Participant
 		a.roles = append(a.roles, p.Roles...)
+		if slices.Contains(manifest.Off, p.ID) {
+			a.off = p.Participant + " off-boarded its person, or left"
+		}
 	}
 	for _, p := range m.Participants {
 		if !slices.Contains(p.Keys, a.key.String()) {
@@ -208,6 +221,12 @@ func (a *actor) learn(m *document.Manifest) {
 		if a.participant == p.ID {
 			a.roles = append(a.roles, organisation)
 		}
+		if slices.Contains(manifest.Left, p.ID) {
+			a.off = p.ID + " left"
+		}
+	}
+	if a.off != "" {
+		a.roles = nil
 	}
 }
 

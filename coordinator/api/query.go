@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -19,6 +20,7 @@ import (
 	"concordat.dev/policies/mechanism"
 	"concordat.dev/protocol/answer"
 	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/document"
 	"concordat.dev/protocol/fault"
 	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
 	"concordat.dev/protocol/gen/concordat/v1/concordatv1connect"
@@ -50,6 +52,7 @@ type query struct {
 	request  *concordatv1.QueryRequest
 	begun    time.Time
 	manifest state.Manifest
+	reads    []string // datasets of the plan, once it is known
 	tell     func(phase string) error
 }
 
@@ -58,6 +61,7 @@ type outcome struct {
 	answer  answer.Answer
 	receipt []byte
 	grid    bool
+	denied  bool // by the gate, which wrote it down
 }
 
 // Query implements AnalystService.
@@ -69,6 +73,9 @@ func (s analystService) Query(ctx context.Context, req *connect.Request[concorda
 	out, err := q.run(ctx)
 	if err != nil {
 		return err
+	}
+	if !out.denied {
+		q.refusal(ctx, out.answer)
 	}
 	if out.grid {
 		if err := dispatch.NewGrid(q.begun, q.timeGrid()).Wait(ctx); err != nil {
@@ -95,10 +102,12 @@ func (q *query) run(ctx context.Context) (outcome, error) {
 	var err error
 	q.who, err = q.gate.admit(ctx, opQuery, q.request.GetCollaboration())
 	if fault.KindOf(err) == fault.Forbidden {
-		return q.refused(answer.Refusal{
+		out := q.refused(answer.Refusal{
 			Code: answer.NotPermitted, Rule: "people", Message: err.Error(),
 			Suggestion: "Ask a steward to name you as an analyst in the next version of the manifest.",
-		}), nil
+		})
+		out.denied = true
+		return out, nil
 	}
 	if err != nil {
 		return outcome{}, err
@@ -124,6 +133,13 @@ func (q *query) attempt(ctx context.Context) (outcome, error) {
 	if q.manifest, ok = q.State.Newest(q.request.GetCollaboration()); !ok || q.manifest.Status != state.Active {
 		return q.inactive(ok), nil
 	}
+	m := q.manifest.Bundle.Manifest
+	if named, runner := m.Receiver(q.who.participant); !named && !runner {
+		return q.refused(answer.Refusal{
+			Code: answer.NotPermitted, Rule: "receivers", Message: fmt.Sprintf("Releases go to %s only, and you are of %s.", m.Receivers.Default, q.who.participant),
+			Suggestion: "Ask somebody of these participants, or have the next version of the manifest name yours.",
+		}), nil
+	}
 	if err := q.tell(phaseAnalyse); err != nil {
 		return outcome{}, err
 	}
@@ -134,13 +150,14 @@ func (q *query) attempt(ctx context.Context) (outcome, error) {
 	if judged.Verdict == answer.Refused {
 		return outcome{answer: judged}, nil
 	}
-	datasets, missing := q.datasets(analysis.GetDatasets())
+	q.reads = analysis.GetDatasets()
+	datasets, missing := q.datasets(q.reads)
 	if len(missing) > 0 {
 		judged.Verdict, judged.Refusals = answer.Refused, missing
 		return outcome{answer: judged}, nil
 	}
 	if q.request.GetExplain() {
-		return outcome{answer: q.explained(judged)}, nil
+		return outcome{answer: q.explained(judged, analysis.GetPlanDigest())}, nil
 	}
 	return q.execute(ctx, judged, analysis, datasets)
 }
@@ -216,6 +233,13 @@ func (q *query) datasets(ids []string) ([]state.DatasetVersion, []answer.Refusal
 			continue
 		}
 		d, _ := q.manifest.Bundle.Manifest.Dataset(id)
+		if p := q.manifest.Bundle.Policies[id]; !state.Kept(p, q.Now()) {
+			missing = append(missing, answer.Refusal{
+				Code: answer.DatasetMissing, Owner: d.Owner, Dataset: id, Rule: "expires",
+				Message: fmt.Sprintf("Dataset %s was kept until %s.", id, p.Expires), Suggestion: "A new version of its policy can say a later day; its data is uploaded anew then.",
+			})
+			continue
+		}
 		missing = append(missing, answer.Refusal{
 			Code: answer.DatasetMissing, Owner: d.Owner, Dataset: id, Rule: "datasets",
 			Message:    fmt.Sprintf("Dataset %s has no data yet, or it was deleted.", id),
@@ -226,17 +250,24 @@ func (q *query) datasets(ids []string) ([]state.DatasetVersion, []answer.Refusal
 }
 
 // explained fills in what every budget would have left, and refuses when one could not pay.
-func (q *query) explained(judged answer.Answer) answer.Answer {
+func (q *query) explained(judged answer.Answer, plan string) answer.Answer {
+	if q.manifest.Bundle.Manifest.Review == document.ReviewPlan {
+		judged.Notes = append(judged.Notes, "Owners approve the plan of each query; this one has the digest "+plan+".")
+	}
 	for i := range judged.Price {
 		p := &judged.Price[i]
-		b, ok := q.State.Balance(q.request.GetCollaboration(), p.Owner, p.Namespace)
+		b, ok := q.State.Balance(q.request.GetCollaboration(), p.Owner, p.Namespace, q.who.person)
 		if !ok {
 			continue
 		}
 		amount := amountOf(*p)
-		if !b.Left.Allows(amount) {
+		switch {
+		case !b.Left.Allows(amount):
 			judged.Verdict = answer.Refused
-			judged.Refusals = append(judged.Refusals, exhausted(p.Owner, amount, b.Left))
+			judged.Refusals = append(judged.Refusals, exhausted(p.Owner, "", amount, b.Left))
+		case !b.Share.Allows(amount):
+			judged.Verdict = answer.Refused
+			judged.Refusals = append(judged.Refusals, exhausted(p.Owner, q.who.person, amount, b.Share))
 		}
 		b.Left.Rho, b.Left.Queries = max(0, b.Left.Rho-amount.Rho), max(0, b.Left.Queries-amount.Queries)
 		fill(p, b, amount)
@@ -250,6 +281,7 @@ func (q *query) explained(judged answer.Answer) answer.Answer {
 
 // fill tells in a price what remains after it. Amount is what one more such query would cost.
 func fill(p *answer.Price, b state.Balance, amount budget.Amount) {
+	b.Left = b.Left.Least(b.Share)
 	if b.Private() {
 		left := b.Left.Rho.Float()
 		p.RemainingRho, p.EpsilonSpent = &left, b.Epsilon
@@ -264,8 +296,19 @@ func fill(p *answer.Price, b state.Balance, amount budget.Amount) {
 	}
 }
 
-func exhausted(owner string, price, left budget.Amount) answer.Refusal {
+// exhausted names whose budget cannot pay or, with a person, whose share of it.
+func exhausted(owner, person string, price, left budget.Amount) answer.Refusal {
 	r := answer.Refusal{Code: answer.BudgetExhausted, Owner: owner, Rule: "budget"}
+	if person != "" {
+		r.Rule = "budget.per_person_share"
+		r.Message = fmt.Sprintf("Your share of the budget of %s cannot pay: the query costs rho %g, %g of the share remain.", owner, price.Rho.Float(), left.Rho.Float())
+		r.Suggestion = "Ask for fewer aggregates, lower rho, or wait for the next period. The same question as before costs nothing."
+		if price.Rho <= left.Rho {
+			r.Message = fmt.Sprintf("Your share of the quota of %s is used up: %d queries of it remain.", owner, left.Queries)
+			r.Suggestion = "Wait for the next period."
+		}
+		return r
+	}
 	if price.Rho > left.Rho {
 		r.Message = fmt.Sprintf("The budget of %s cannot pay: the query costs rho %g, %g remain.", owner, price.Rho.Float(), left.Rho.Float())
 		r.Suggestion = "Ask for fewer aggregates, lower rho, or wait for the next period. The same question as before costs nothing."
@@ -274,6 +317,15 @@ func exhausted(owner string, price, left budget.Amount) answer.Refusal {
 	r.Message = fmt.Sprintf("The quota of %s is used up: %d queries remain.", owner, left.Queries)
 	r.Suggestion = "Wait for the next period."
 	return r
+}
+
+// unapproved says whose approval of a plan is missing where the manifest asks for reviews.
+func unapproved(plan string, owners []string) answer.Refusal {
+	return answer.Refusal{
+		Code: answer.NotPermitted, Owner: owners[0], Rule: "review",
+		Message:    fmt.Sprintf("Owners approve every query here. Plan %s still needs %s.", plan, strings.Join(owners, ", ")),
+		Suggestion: "It is on the list of their stewards now (concordat query pending); each approves it with: concordat query approve " + plan,
+	}
 }
 
 func amountOf(p answer.Price) budget.Amount {
@@ -290,7 +342,11 @@ func (q *query) execute(ctx context.Context, judged answer.Answer, analysis *con
 		return outcome{}, err
 	}
 	if short := reserved.Short; short != nil {
-		judged.Verdict, judged.Refusals = answer.Refused, []answer.Refusal{exhausted(short.Owner, short.Price, short.Left)}
+		judged.Verdict, judged.Refusals = answer.Refused, []answer.Refusal{exhausted(short.Owner, short.Person, short.Price, short.Left)}
+		return outcome{answer: judged}, nil
+	}
+	if len(reserved.Review) > 0 {
+		judged.Verdict, judged.Refusals = answer.Refused, []answer.Refusal{unapproved(analysis.GetPlanDigest(), reserved.Review)}
 		return outcome{answer: judged}, nil
 	}
 	q.id = reserved.Query.ID
@@ -355,7 +411,7 @@ func (q *query) priced(a answer.Answer, paid state.Query, judged []answer.Price)
 				p.Rho, p.Queries = x.Amount.Rho.Float(), x.Amount.Queries
 			}
 		}
-		if b, ok := q.State.Balance(paid.Collaboration, p.Owner, p.Namespace); ok {
+		if b, ok := q.State.Balance(paid.Collaboration, p.Owner, p.Namespace, q.who.person); ok {
 			fill(p, b, again)
 		}
 	}
@@ -376,7 +432,11 @@ func (q *query) timeGrid() time.Duration {
 const defaultGrid = 500 * time.Millisecond
 
 func documents(m state.Manifest) *concordatv1.Documents {
-	return &concordatv1.Documents{Manifest: m.Documents.Manifest, Policies: m.Documents.Policies, Approvals: m.Approvals}
+	out := &concordatv1.Documents{Manifest: m.Documents.Manifest, Policies: m.Documents.Policies, Approvals: m.Approvals}
+	if m.Base != nil {
+		out.Previous = documents(*m.Base)
+	}
+	return out
 }
 
 // newID is 128 random bits in hex.

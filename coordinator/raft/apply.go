@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	hraft "github.com/hashicorp/raft"
 )
 
 // ErrNoLeader says that the cluster could not be reached in time. The command may still have been, or yet be, applied.
@@ -134,12 +132,4 @@ func enqueueTimeout(ctx context.Context) time.Duration {
 		return max(time.Millisecond, time.Until(end))
 	}
 	return 10 * time.Second
-}
-
-// Compact takes a snapshot and lets go of the entries before it.
-func (n *Node) Compact() error {
-	if err := n.raft.Snapshot().Error(); err != nil && !errors.Is(err, hraft.ErrNothingNewToSnapshot) {
-		return fmt.Errorf("raft: compact: %w", err)
-	}
-	return nil
 }

@@ -48,13 +48,16 @@ type Voter struct {
 
 // Node is one replica.
 type Node struct {
-	cfg     Config
-	key     key.Private
-	raft    *hraft.Raft
-	log     *wal.WAL
-	layer   *layer
-	machine *machine
-	calls   *calls
+	cfg        Config
+	key        key.Private
+	raft       *hraft.Raft
+	log        *wal.WAL
+	layer      *layer
+	machine    *machine
+	calls      *calls
+	snapshots  hraft.SnapshotStore
+	compacting sync.Mutex
+
 	barrier atomic.Uint64 // the term in which everything of earlier terms was applied
 }
 
@@ -94,11 +97,11 @@ func (n *Node) open() error {
 	if n.log, err = wal.Open(dir, wal.WithSegmentSize(segmentSize), wal.WithLogger(logger)); err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
-	snapshots, err := hraft.NewFileSnapshotStoreWithLogger(n.cfg.DataDir, keptSnapshots, logger)
+	n.snapshots, err = hraft.NewFileSnapshotStoreWithLogger(n.cfg.DataDir, keptSnapshots, logger)
 	if err != nil {
 		return fmt.Errorf("open snapshots: %w", err)
 	}
-	hasState, err := hraft.HasExistingState(n.log, n.log, snapshots)
+	hasState, err := hraft.HasExistingState(n.log, n.log, n.snapshots)
 	if err != nil {
 		return fmt.Errorf("read log: %w", err)
 	}
@@ -110,7 +113,7 @@ func (n *Node) open() error {
 	transport := hraft.NewNetworkTransportWithConfig(&hraft.NetworkTransportConfig{
 		Stream: n.layer, MaxPool: poolSize, Timeout: 10 * time.Second, Logger: logger,
 	})
-	if n.raft, err = hraft.NewRaft(n.raftConfig(logger), n.machine, n.log, n.log, snapshots, transport); err != nil {
+	if n.raft, err = hraft.NewRaft(n.raftConfig(logger), n.machine, n.log, n.log, n.snapshots, transport); err != nil {
 		return errors.Join(fmt.Errorf("start: %w", err), transport.Close())
 	}
 	n.layer.serve(n.known, n.answer)

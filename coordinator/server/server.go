@@ -183,6 +183,7 @@ func (s *Server) found(ctx context.Context) {
 		return
 	}
 	s.log.Info().Str("ledger", s.state.Basis().Ledger).Str("node", s.node.ID()).Msg("coordinator serves its ledger")
+	s.done.Go(func() { s.api.Keep(ctx, s.node.Compact) })
 	s.cosign.Run(ctx, signer)
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"concordat.dev/policies/approval"
@@ -39,6 +40,10 @@ type collaboration struct {
 	Datasets map[string]*dataset `json:"datasets"`
 	// Witnessed is the newest median time of cosignatures under a version in force that demands witnesses, Unix milliseconds.
 	Witnessed int64 `json:"witnessed,omitempty"`
+
+	Off   map[string]offboarded `json:"off,omitempty"`  // people without authority, by id
+	Left  []string              `json:"left,omitempty"` // participants who signed that they leave; the next version is without them
+	Plans map[string]*Plan      `json:"plans,omitempty"`
 }
 
 type version struct {
@@ -53,6 +58,8 @@ type version struct {
 	At        time.Time    `json:"at"`
 	Rejection string       `json:"rejection,omitempty"` // who, and why
 	Cosigned  cosigned     `json:"cosigned,omitzero"`
+	By        string       `json:"by,omitempty"`      // the owner who alone brought it into force, since it only tightens
+	Excused   []string     `json:"excused,omitempty"` // who had left when it came into force
 
 	bundle *document.Bundle // of Manifest and Policies
 }
@@ -232,40 +239,71 @@ func (c *change) approve(b Approve) (Subject, error) {
 			fresh = true
 		}
 	}
-	if !fresh {
-		return v.subject(), nil
+	if fresh {
+		v.Approvals = append(v.Approvals, b.Approval)
+		for _, k := range signers {
+			c.event("approve", b.Collaboration, v.subject(), k.String())
+		}
 	}
-	v.Approvals = append(v.Approvals, b.Approval)
-	for _, k := range signers {
-		c.event("approve", b.Collaboration, v.subject(), k.String())
+	subject := v.subject()
+	if judged := c.judge(collab, v); judged.Complete() { // also when nothing is new but time: a recovery waits
+		v.By, v.Excused = judged.By, collab.Left
+		subject.Destroyed = c.activate(collab, v)
 	}
-	if approval.StatusOf(v.bundle.Manifest, collab.before(v), v.Signers).Complete() {
-		c.activate(collab, v)
+	return subject, nil
+}
+
+// judge says who has signed a version and who has not.
+func (s *state) judge(collab *collaboration, v *version) approval.Status {
+	judged := approval.Version{Next: v.bundle, Left: v.Excused, Signers: v.Signers, Proposed: v.At, Now: s.now()}
+	if v.Status == Proposed {
+		judged.Left = collab.Left
 	}
-	return v.subject(), nil
+	if before := collab.beforeVersion(v); before != nil {
+		judged.Previous = before.bundle
+	}
+	return judged.Status()
 }
 
 // before is the manifest whose keys had to sign v: the newest active one of a lower version.
 func (c *collaboration) before(v *version) *document.Manifest {
+	if w := c.beforeVersion(v); w != nil {
+		return w.bundle.Manifest
+	}
+	return nil
+}
+
+func (c *collaboration) beforeVersion(v *version) *version {
 	if c == nil {
 		return nil
 	}
 	for _, w := range slices.Backward(c.Versions) {
 		if w.bundle.Manifest.Version < v.bundle.Manifest.Version && w.Status != Proposed && w.Status != Rejected {
-			return w.bundle.Manifest
+			return w
 		}
 	}
 	return nil
 }
 
-func (c *change) activate(collab *collaboration, v *version) {
+// activate brings a version into force. What it no longer holds goes: keys of datasets, pauses and plans; the objects of the former are
+// returned.
+func (c *change) activate(collab *collaboration, v *version) []string {
 	before := collab.before(v)
 	if old := collab.newest(); old != nil && old.Status == Active {
 		old.Status = Superseded
 	}
 	v.Status = Active
 	m := v.bundle.Manifest
-	collab.PausedBy = slices.DeleteFunc(collab.PausedBy, func(id string) bool { _, ok := m.Participant(id); return !ok })
+	collab.PausedBy = slices.DeleteFunc(collab.PausedBy, func(id string) bool {
+		_, ok := m.Participant(id)
+		return !ok || slices.Contains(collab.Left, id)
+	})
+	collab.Left, collab.Plans = nil, nil
+	for _, id := range sortedKeys(collab.Off) {
+		if _, named := m.Person(id); !named {
+			delete(collab.Off, id) // a later version may take them in anew
+		}
+	}
 	for _, p := range m.Participants {
 		var old []string
 		if before != nil {
@@ -280,14 +318,18 @@ func (c *change) activate(collab *collaboration, v *version) {
 			c.Budget.Declare(collab.Owners[d.Owner], d.ID, p.Unit.Namespace)
 		}
 	}
-	c.event("activate", m.Collaboration, v.subject(), "")
+	c.event("activate", m.Collaboration, v.subject(), v.By)
+	return c.destroyWhere(collab, m.Collaboration, "version "+strconv.Itoa(m.Version), func(dataset string) bool {
+		_, kept := m.Dataset(dataset)
+		return !kept
+	})
 }
 
 func (v *version) subject() Subject {
 	return Subject{Collaboration: v.bundle.Manifest.Collaboration, Version: v.bundle.Manifest.Version, Digest: v.Digest}
 }
 
-// Statement is a signed reject, pause, resume or revoke.
+// Statement is a signed reject, pause, resume, revoke, offboard, leave or approve_plan.
 type Statement struct {
 	Collaboration string `json:"collaboration"`
 	Statement     []byte `json:"statement"`
@@ -314,8 +356,8 @@ func (c *change) statement(b Statement) (Subject, error) {
 	if v == nil {
 		return Subject{}, fault.Newf(op, fault.Conflict, "collaboration %q has no manifest to %s", b.Collaboration, said.Action)
 	}
-	who := ""
-	if said, who, err = approval.Participant(envelope, v.bundle.Manifest, v.Digest); err != nil {
+	who, by, err := collab.stands(envelope, said, v)
+	if err != nil {
 		return Subject{}, fault.New(op, signatureKind(err), err)
 	}
 	if collab.Nonces[said.Nonce] {
@@ -336,13 +378,59 @@ func (c *change) statement(b Statement) (Subject, error) {
 		collab.PausedBy = slices.DeleteFunc(collab.PausedBy, func(id string) bool { return id == who })
 	case statement.Revoke:
 		v.Status = Revoked
-		subject.Destroyed = c.destroyAll(collab, b.Collaboration)
+		subject.Destroyed = c.destroyWhere(collab, b.Collaboration, "revocation", func(string) bool { return true })
+	case statement.Offboard:
+		if err := c.offboard(collab, v, said.Person, who); err != nil {
+			return Subject{}, err
+		}
+	case statement.Leave:
+		subject.Destroyed = c.leave(collab, v, who)
+	case statement.ApprovePlan:
+		c.approvePlan(collab, v, said.Subject, who, by)
 	default:
 		return Subject{}, fault.Newf(op, fault.Invalid, "a statement to %s is not taken here", said.Action)
 	}
 	collab.Nonces[said.Nonce] = true
-	c.event(string(said.Action), b.Collaboration, v.subject(), who)
+	c.said(said, b.Collaboration, v.subject(), by)
 	return subject, nil
+}
+
+// stands says which participant stands behind a statement, and who signed it: the participant, or a steward of its.
+func (c *collaboration) stands(envelope dsse.Envelope, said statement.Statement, v *version) (who, by string, err error) {
+	var before *document.Manifest
+	if said.Action == statement.Reject { // whoever loses a key, or is left out, may object with what it had
+		before = c.before(v)
+	}
+	_, who, err = approval.Participant(envelope, v.bundle.Manifest, before, v.Digest)
+	by = who
+	if errors.Is(err, approval.ErrSigner) && said.Action == statement.ApprovePlan {
+		var person document.Person
+		_, person, err = approval.Steward(envelope, v.bundle.Manifest, v.Digest)
+		if err == nil && c.off(person) {
+			err = fmt.Errorf("%w: %s was off-boarded", approval.ErrSigner, person.ID)
+		}
+		who, by = person.Participant, person.ID
+	}
+	if err == nil && slices.Contains(c.Left, who) {
+		err = fmt.Errorf("%w: %s has left", approval.ErrSigner, who)
+	}
+	return who, by, err
+}
+
+// said logs a statement that took effect.
+func (c *change) said(s statement.Statement, collaboration string, v Subject, by string) {
+	detail := struct {
+		Version int          `json:"version"`
+		Digest  canon.Digest `json:"manifest"`
+		By      string       `json:"by"`
+		Reason  string       `json:"reason,omitempty"`
+		Person  string       `json:"person,omitempty"`
+		Plan    canon.Digest `json:"plan,omitempty"`
+	}{Version: v.Version, Digest: v.Digest, By: by, Reason: s.Reason, Person: s.Person}
+	if s.Action == statement.ApprovePlan {
+		detail.Plan = s.Subject
+	}
+	c.fact(string(s.Action), collaboration, detail)
 }
 
 // event logs a change of a manifest.

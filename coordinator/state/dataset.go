@@ -2,11 +2,13 @@ package state
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"concordat.dev/policies/approval"
 	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/document"
 	"concordat.dev/protocol/dsse"
 	"concordat.dev/protocol/fault"
 	"concordat.dev/protocol/statement"
@@ -105,6 +107,9 @@ func (c *change) openUpload(b OpenUpload) (Upload, error) {
 		return Upload{}, fault.Newf(op, fault.Exists, "upload %s exists", u.ID)
 	}
 	d := collab.Datasets[u.Dataset]
+	if err := c.mayUpload(op, collab, v, u.Dataset); err != nil {
+		return Upload{}, err
+	}
 	if next := d.next(); u.Version != next {
 		return Upload{}, fault.Newf(op, fault.Unavailable, "the next version of %s is %d: %w", u.Dataset, next, ErrChanged)
 	}
@@ -116,6 +121,39 @@ func (c *change) openUpload(b OpenUpload) (Upload, error) {
 	u.State, u.At = UploadOpen, c.now()
 	c.Uploads[u.ID] = &u
 	return u, nil
+}
+
+// uploadEvery is how often a dataset under the threshold mechanism may change: two versions tell what changed between them (PRIVACY.md R10).
+const uploadEvery = 24 * time.Hour
+
+// mayUpload says whether policy and time let a new version of a dataset come.
+func (s *state) mayUpload(op string, collab *collaboration, v *version, id string) error {
+	p := v.bundle.Policies[id]
+	if Kept(p, s.clock(collab, v)) {
+		if p.Release == nil || p.Release.Mechanism != document.Threshold {
+			return nil
+		}
+		d := collab.Datasets[id]
+		if d == nil || len(d.Versions) == 0 {
+			return nil
+		}
+		next := d.Versions[len(d.Versions)-1].At.Add(uploadEvery)
+		if !s.now().Before(next) {
+			return nil
+		}
+		return fault.Newf(op, fault.Conflict, "%s is under the threshold mechanism, which takes one new version a day: the next can come after %s",
+			id, next.Format(time.RFC3339))
+	}
+	return fault.Newf(op, fault.Conflict, "%s was to be kept until %s: a version whose policy says a later day can take new data", id, p.Expires)
+}
+
+// Kept says whether the policy's retention still lets the data be there. A day that can't be read has passed.
+func Kept(p *document.Policy, now time.Time) bool {
+	if p == nil || p.Expires == "" {
+		return true
+	}
+	last, err := time.Parse(time.DateOnly, p.Expires)
+	return err == nil && now.Before(last.AddDate(0, 0, 1))
 }
 
 func (d *dataset) next() uint32 {
@@ -156,6 +194,9 @@ func (c *change) closeUpload(b CloseUpload) (Upload, error) {
 	d := collab.Datasets[u.Dataset]
 	if n := len(d.Versions); n > 0 && d.Versions[n-1].Version >= u.Version {
 		return Upload{}, fault.Newf(op, fault.Conflict, "version %d of %s was registered meanwhile: upload anew", d.Versions[n-1].Version, u.Dataset)
+	}
+	if err := c.mayUpload(op, collab, v, u.Dataset); err != nil {
+		return Upload{}, err
 	}
 	sealed := *b.Sealed
 	sealed.Dataset, sealed.Version, sealed.Person = u.Dataset, u.Version, u.Person
@@ -210,9 +251,14 @@ func (c *change) deleteDataset(b Delete) (Destroyed, error) {
 	if err != nil {
 		return Destroyed{}, fault.New(op, fault.Invalid, err)
 	}
-	said, who, err := approval.Participant(envelope, v.bundle.Manifest, v.Digest)
+	said, who, err := approval.Participant(envelope, v.bundle.Manifest, nil, v.Digest)
 	if errors.Is(err, approval.ErrSigner) {
-		said, who, err = approval.Steward(envelope, v.bundle.Manifest, v.Digest)
+		var person document.Person
+		said, person, err = approval.Steward(envelope, v.bundle.Manifest, v.Digest)
+		who = person.Participant
+		if err == nil && collab.off(person) {
+			err = fmt.Errorf("%w: %s was off-boarded", approval.ErrSigner, person.ID)
+		}
 	}
 	if err != nil {
 		return Destroyed{}, fault.New(op, signatureKind(err), err)
@@ -245,6 +291,7 @@ func (c *change) destroy(collaboration string, d *dataset, i int, by string) []s
 		return v.Objects
 	}
 	v.Deleted, v.Wrap = true, nil
+	c.Destructions++
 	objects := slices.Clone(v.Objects)
 	for _, id := range c.Order {
 		q := c.Queries[id]
@@ -262,13 +309,14 @@ func (c *change) destroy(collaboration string, d *dataset, i int, by string) []s
 	return objects
 }
 
-func (c *change) destroyAll(collab *collaboration, id string) []string {
+// destroyWhere destroys all versions of the datasets for which it holds.
+func (c *change) destroyWhere(collab *collaboration, id, by string, holds func(dataset string) bool) []string {
 	var objects []string
 	for _, name := range sortedKeys(collab.Datasets) {
 		d := collab.Datasets[name]
 		for i := range d.Versions {
-			if !d.Versions[i].Deleted {
-				objects = append(objects, c.destroy(id, d, i, "revocation")...)
+			if !d.Versions[i].Deleted && holds(name) {
+				objects = append(objects, c.destroy(id, d, i, by)...)
 			}
 		}
 	}

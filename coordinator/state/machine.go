@@ -55,6 +55,8 @@ type state struct {
 	Seen           map[string]seen           `json:"seen"`
 	SeenOrder      []string                  `json:"seen_order"`
 	Head           cosigned                  `json:"head,omitzero"` // the newest checkpoint that a quorum of any collaboration cosigned
+	Notes          []Note                    `json:"notes,omitempty"`
+	Destructions   uint64                    `json:"destructions,omitempty"` // how many keys were destroyed: disks that hold an older state have to go
 }
 
 // seen remembers the outcome of a recent command.
@@ -173,6 +175,8 @@ var handlers = map[string]handler{
 	Record{}.kind():      handle((*change).record),
 	Fail{}.kind():        handle((*change).fail),
 	Cosign{}.kind():      handle((*change).cosign),
+	Expire{}.kind():      handle((*change).expire),
+	NoteDown{}.kind():    handle((*change).noteDown),
 }
 
 func handle[B any, R any](run func(*change, B) (R, error)) handler {

@@ -114,16 +114,18 @@ type Reserve struct {
 func (Reserve) kind() string         { return "reserve" }
 func (Reserve) yields() (r Reserved) { return r }
 
-// Reserved tells of a reservation. Short is set instead when an owner's budget cannot pay.
+// Reserved tells of a reservation. Short is set instead when an owner's budget cannot pay, Review when owners have yet to approve the plan.
 type Reserved struct {
 	Query  Query     `json:"query"`
 	Answer *Query    `json:"answer,omitempty"` // the query that has the release already
 	Short  *Shortage `json:"short,omitempty"`
+	Review []string  `json:"review,omitempty"`
 }
 
 // Shortage says whose budget cannot pay.
 type Shortage struct {
 	Owner   string        `json:"owner"`
+	Person  string        `json:"person,omitempty"` // whose share of it is used up, else empty
 	Price   budget.Amount `json:"price"`
 	Left    budget.Amount `json:"left"`
 	Message string        `json:"message"`
@@ -151,6 +153,14 @@ func (c *change) reserve(b Reserve) (Reserved, error) {
 			return Reserved{}, fault.Newf(op, fault.Unavailable, "dataset %s: %w", ref.Dataset, ErrChanged)
 		}
 	}
+	for _, ref := range q.Datasets {
+		if p := v.bundle.Policies[ref.Dataset]; !Kept(p, c.clock(collab, v)) {
+			return Reserved{}, fault.Newf(op, fault.Conflict, "dataset %s was kept until %s", ref.Dataset, p.Expires)
+		}
+	}
+	if missing := c.review(collab, v, &q); len(missing) > 0 {
+		return Reserved{Query: q, Review: missing}, nil
+	}
 	paid := q.paidKey()
 	q.PaidBy = c.Paid[paid]
 	if q.PaidBy == "" {
@@ -160,7 +170,7 @@ func (c *change) reserve(b Reserve) (Reserved, error) {
 		q.Price = free(q.Price)
 	}
 	q.At, q.Index, q.Status, q.Version = c.clock(collab, v), c.index, QueryReserved, v.bundle.Manifest.Version
-	charges, err := c.charges(collab, v, q.Price)
+	charges, used, err := c.charges(collab, v, &q)
 	if err == nil {
 		err = c.Budget.Reserve(q.ID, charges, q.At)
 	}
@@ -170,7 +180,7 @@ func (c *change) reserve(b Reserve) (Reserved, error) {
 		}
 		var short *budget.Shortage
 		if errors.As(err, &short) {
-			return Reserved{Short: &Shortage{Owner: short.Owner, Price: short.Price, Left: short.Left, Message: short.Error()}}, nil
+			return Reserved{Short: &Shortage{Owner: short.Owner, Person: short.Person, Price: short.Price, Left: short.Left, Message: short.Error()}}, nil
 		}
 		return Reserved{}, fault.New(op, fault.Invalid, err)
 	}
@@ -183,7 +193,27 @@ func (c *change) reserve(b Reserve) (Reserved, error) {
 		Query: q.ID, Version: q.Version, Manifest: q.Manifest, Plan: canon.Digest(q.Plan), Question: canon.Digest(q.Question),
 		Datasets: q.Granted(), Price: q.Paid(),
 	})
+	c.levels(collab, v, &q, used)
 	return Reserved{Query: q, Answer: c.answer(&q)}, nil
+}
+
+// levels logs for every owner whose budget reached one of the levels at which owners are told.
+func (c *change) levels(collab *collaboration, v *version, q *Query, before []float64) {
+	for i, p := range q.Price {
+		limits, err := v.limits(p.Owner, p.Namespace)
+		if err != nil {
+			continue // charges had none
+		}
+		used := c.Budget.Account(budget.Key{Owner: collab.Owners[p.Owner], Namespace: p.Namespace}).Used(limits, q.At)
+		if level, crossed := budget.Crossed(before[i], used); crossed {
+			c.fact("budget_level", q.Collaboration, struct {
+				Owner     string  `json:"owner"`
+				Namespace string  `json:"namespace"`
+				Level     float64 `json:"level"` // part of a period's budget, of the lifetime's or of a quota, whichever is fullest
+				Query     string  `json:"query"`
+			}{p.Owner, p.Namespace, level, q.ID})
+		}
+	}
 }
 
 // answer is the query that holds the release for q, if it is still there.
@@ -206,21 +236,23 @@ func free(price []Price) []Price {
 	return out
 }
 
-func (c *change) charges(collab *collaboration, v *version, price []Price) ([]budget.Charge, error) {
-	var out []budget.Charge
-	for i, p := range price {
+// charges are what every owner is due for a query, with how full their budgets are before it.
+func (c *change) charges(collab *collaboration, v *version, q *Query) (due []budget.Charge, used []float64, err error) {
+	for i, p := range q.Price {
 		limits, err := v.limits(p.Owner, p.Namespace)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if len(limits) == 0 {
-			return nil, fault.Newf("reserve", fault.Invalid, "%s has no budget in namespace %q", p.Owner, p.Namespace)
+			return nil, nil, fault.Newf("reserve", fault.Invalid, "%s has no budget in namespace %q", p.Owner, p.Namespace)
 		}
 		key := budget.Key{Owner: collab.Owners[p.Owner], Namespace: p.Namespace}
-		price[i].Before = c.Budget.Account(key).Spent.Rho
-		out = append(out, budget.Charge{Owner: p.Owner, Key: key.String(), Limits: limits, Amount: p.Amount})
+		account := c.Budget.Account(key)
+		q.Price[i].Before = account.Spent.Rho
+		used = append(used, account.Used(limits, q.At))
+		due = append(due, budget.Charge{Owner: p.Owner, Person: q.Person, Key: key.String(), Limits: limits, Amount: p.Amount})
 	}
-	return out, nil
+	return due, used, nil
 }
 
 // Record commits a release: its receipt becomes a leaf of the log before anything leaves. Body is the leaf's body; Object is where the
@@ -254,6 +286,9 @@ func (c *change) record(b Record) (Recorded, error) {
 	collab := c.Collaborations[paid.Collaboration]
 	if v := collab.active(); v == nil || c.status(collab, v) != Active { // paused or revoked while it was executed
 		return Recorded{}, fault.Newf("record", fault.Conflict, "the manifest of %s is no longer in force", paid.Collaboration)
+	}
+	if p, ok := collab.active().bundle.Manifest.Person(asked.Person); ok && collab.off(p) {
+		return Recorded{}, fault.Newf("record", fault.Forbidden, "%s was off-boarded", asked.Person)
 	}
 	for _, ref := range paid.Datasets { // deleted while it was executed: nothing may leave any more
 		if now, ok := collab.Datasets[ref.Dataset].find(ref.Version); !ok || now.Deleted {

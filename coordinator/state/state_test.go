@@ -80,6 +80,14 @@ func (s *script) run(d *datadriven.TestData) string {
 		return s.cosign(d)
 	case "demand":
 		return s.demand(number(d, "version", 1))
+	case "expire":
+		return s.apply("expire", state.Expire{})
+	case "due":
+		return fmt.Sprintln(s.m.Due(s.now))
+	case "plans":
+		return s.plans()
+	case "note":
+		return s.apply("note", state.NoteDown{Note: state.Note{ID: text(d, "id"), Collaboration: "room", Kind: "denied", Person: text(d, "person")}})
 	case "log":
 		return s.log()
 	case "restore":
@@ -143,6 +151,9 @@ func summary(kind string, data []byte) string {
 		}
 		var r state.Reserved
 		_ = json.Unmarshal(data, &r)
+		if len(r.Review) > 0 {
+			return fmt.Sprintf("approval of the plan missing: %v", r.Review)
+		}
 		out := fmt.Sprintf("%s %s, paid by %s:", r.Query.ID, r.Query.Status, r.Query.PaidBy)
 		for _, p := range r.Query.Price {
 			out += fmt.Sprintf(" %s %g (before %g)", p.Owner, p.Amount.Rho.Float(), p.Before.Float())
@@ -157,7 +168,9 @@ func summary(kind string, data []byte) string {
 		return fmt.Sprintf("%s %s at %d of %d, object %s", r.Query.ID, r.Query.Status, r.Receipt, r.Size, r.Query.Object)
 	case "open_upload", "close_upload":
 		return fmt.Sprintf("%s %s version %d", v.ID, v.State, v.Version)
-	case "delete":
+	case "note":
+		return string(data)
+	case "delete", "expire":
 		return fmt.Sprintf("destroyed %v", v.Objects)
 	case "fail":
 		return v.ID + " " + v.Status
@@ -199,21 +212,48 @@ func (s *script) propose(d *datadriven.TestData) string {
 		return strings.Join(names, ", ")
 	}
 	namespace := or(text(d, "namespace"), "patient")
+	third, people, datasets := "", "", ", {id: registry.events, owner: registry, policy: r.yaml}"
+	if !d.HasArg("without-registry") {
+		third = fmt.Sprintf(", {id: registry, name: R, keys: [%s]}", keys("registry"))
+	}
+	if d.HasArg("third") {
+		third += fmt.Sprintf(", {id: %s, name: T, keys: [%s]}", text(d, "third"), keys(text(d, "third")))
+	}
+	for _, p := range strings.FieldsFunc(text(d, "people"), func(r rune) bool { return r == '+' }) {
+		people += fmt.Sprintf(", {id: %s, participant: clinic, roles: [analyst], keys: [%q]}", p, private(p).Public())
+	}
+	if d.HasArg("without-registry") {
+		datasets = ""
+	}
 	policy := func(dataset, owner string) *fstest.MapFile {
+		release, budget := "mechanism: differential_privacy, min_units: 10", "rho: 1, delta: 1e-6, period: 30d, lifetime_rho: 3"
+		if text(d, "threshold") == owner {
+			release, budget = "mechanism: threshold, min_units: 10", "queries: 200"
+		}
+		if k := text(d, owner+"-min-units"); k != "" {
+			release = strings.Replace(release, "10", k, 1)
+		}
+		if share := text(d, "share"); share != "" {
+			budget += ", per_person_share: " + share
+		}
+		kept := ""
+		if day := text(d, owner+"-until"); day != "" {
+			kept = ", expires: " + day
+		}
 		return &fstest.MapFile{Data: fmt.Appendf(nil, `{apiVersion: concordat.dev/v1, kind: Policy, dataset: %s, owner: %s,
 unit: {column: id, namespace: %s, unique: true}, columns: {id: {type: varchar, role: identifier}}, aggregates: [count],
-release: {mechanism: differential_privacy, min_units: 10}, budget: {rho: 1, delta: 1e-6, period: 30d, lifetime_rho: 3}}`, dataset, owner, namespace)}
+release: {%s}, budget: {%s}%s}`, dataset, owner, namespace, release, budget, kept)}
 	}
 	b, err := document.LoadFS(fstest.MapFS{
 		"manifest.yaml": &fstest.MapFile{Data: fmt.Appendf(nil, `
 {apiVersion: concordat.dev/v1, kind: Manifest, collaboration: room, version: %d, purpose: %s, expires: %s,
-participants: [{id: clinic, name: C, keys: [%s]}, {id: registry, name: R, keys: [%s]}],
-people: [{id: dana, participant: clinic, roles: [steward], keys: [%q]}],
+participants: [{id: clinic, name: C, keys: [%s]}%s],
+people: [{id: dana, participant: clinic, roles: [steward], keys: [%q]}%s], %s
 namespaces: {%s: {normalize: trim}}, %s
-datasets: [{id: clinic.patients, owner: clinic, policy: c.yaml}, {id: registry.events, owner: registry, policy: r.yaml}],
+datasets: [{id: clinic.patients, owner: clinic, policy: c.yaml}%s],
 mesh: {mode: simulation, marblerun_manifest: %q, root_certificate: %q, coordinator: %q, ledger: %q}}`,
-			version, or(text(d, "purpose"), "testing"), or(text(d, "expires"), "2030-12-31"), keys("clinic"), keys("registry"),
-			private("dana").Public(), namespace, s.witnesses(d), pins.MarbleRunManifest, pins.RootCertificate, pins.Coordinator, pins.Ledger)},
+			version, or(text(d, "purpose"), "testing"), or(text(d, "expires"), "2030-12-31"), keys("clinic"), third,
+			private(or(text(d, "dana"), "dana")).Public(), people, options(d), namespace, s.witnesses(d), datasets, pins.MarbleRunManifest, pins.RootCertificate, pins.Coordinator, pins.Ledger)},
 		"c.yaml": policy("clinic.patients", "clinic"), "r.yaml": policy("registry.events", "registry"),
 	})
 	must(s.t, err)
@@ -235,6 +275,12 @@ func (s *script) says(d *datadriven.TestData, action statement.Action) []byte {
 	}
 	if o := text(d, "collaboration"); o != "" {
 		said.Collaboration = o
+	}
+	if action == statement.Offboard {
+		said.Person = text(d, "person")
+	}
+	if action == statement.ApprovePlan {
+		said.Subject = canon.Sum([]byte(text(d, "plan")))
 	}
 	if action == statement.Delete {
 		said.Subject = canon.Sum([]byte(text(d, "sealed")))
@@ -276,7 +322,7 @@ func (s *script) closeUpload(d *datadriven.TestData) string {
 func (s *script) reserve(d *datadriven.TestData) string {
 	q := state.Query{
 		ID: text(d, "id"), Collaboration: "room", Person: or(text(d, "person"), "ann"), Participant: "clinic", Key: text(d, "key"),
-		Request: canon.Sum([]byte(text(d, "question") + text(d, "rho"))), Question: canon.Sum([]byte(text(d, "question"))).String(), Plan: "p",
+		Request: canon.Sum([]byte(text(d, "question") + text(d, "rho"))), Question: canon.Sum([]byte(text(d, "question"))).String(), Plan: canon.Sum([]byte(or(text(d, "plan"), "p"))).String(),
 		Manifest: s.forms[number(d, "version", 1)].Digest(), Owners: []string{"clinic", "registry"},
 	}
 	rho := 0.1
@@ -305,13 +351,46 @@ func (s *script) manifestView(version int) string {
 	if !ok {
 		return "none\n"
 	}
-	return fmt.Sprintf("version %d %s, signed %v, missing %v, paused by %v, %q\n",
+	out := fmt.Sprintf("version %d %s, signed %v, missing %v, paused by %v, %q\n",
 		m.Bundle.Manifest.Version, m.Status, m.Signed, m.Missing, m.PausedBy, m.Rejection)
+	if m.By != "" {
+		out += fmt.Sprintf("by %s over version %d\n", m.By, m.Base.Bundle.Manifest.Version)
+	}
+	if !m.NotBefore.IsZero() {
+		out += "not before " + m.NotBefore.Format(time.RFC3339) + "\n"
+	}
+	if len(m.Off)+len(m.Left) > 0 {
+		out += fmt.Sprintf("off %v, left %v\n", m.Off, m.Left)
+	}
+	return out
+}
+
+func (s *script) plans() string {
+	var out strings.Builder
+	for _, p := range s.m.Plans("room") {
+		fmt.Fprintf(&out, "%.12s asked by %q, approved %v, missing %v\n", p.Digest, p.Person, p.Approved, p.Missing(p.Owners))
+	}
+	return out.String()
+}
+
+// options are the sections of a manifest that say who may do what.
+func options(d *datadriven.TestData) string {
+	var out strings.Builder
+	if d.HasArg("tightening") {
+		out.WriteString("amendments: {tightening: owner}, ")
+	}
+	if d.HasArg("recovery") {
+		out.WriteString("amendments: {recovery: others}, ")
+	}
+	if d.HasArg("review") {
+		out.WriteString("review: plan, ")
+	}
+	return out.String()
 }
 
 func (s *script) balance(owner string) string {
 	var out strings.Builder
-	for _, b := range s.m.Balances("room") {
+	for _, b := range s.m.Balances("room", "ann") {
 		if b.Owner == owner {
 			fmt.Fprintf(&out, "%s %s: spent %g, left %g, epsilon %.4f\n", b.Owner, b.Namespace, b.Spent.Rho.Float(), b.Left.Rho.Float(), *b.Epsilon)
 		}

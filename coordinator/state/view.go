@@ -66,6 +66,11 @@ type Manifest struct {
 	Missing   []string
 	PausedBy  []string
 	Rejection string
+	Off       []string  // people whom it names and who have no authority
+	Left      []string  // participants whom it names and who left
+	NotBefore time.Time // when a recovery that all others signed can take effect
+	By        string    // the owner who brought it into force alone, over Base
+	Base      *Manifest // the version before, where not all signed this one
 }
 
 func knows(m *document.Manifest, k string) bool {
@@ -101,7 +106,7 @@ func (m *Machine) Newest(id string) (Manifest, bool) {
 
 func (s *state) manifest(c *collaboration, v *version) Manifest {
 	before := c.before(v)
-	signed := approval.StatusOf(v.bundle.Manifest, before, v.Signers)
+	signed := s.judge(c, v)
 	out := Manifest{
 		Bundle: v.bundle, Previous: before, Documents: document.SignedForm{Manifest: v.Manifest, Policies: v.Policies},
 		Proposal: v.Proposal, Approvals: slices.Clone(v.Approvals), Digest: v.Digest, Status: s.status(c, v),
@@ -110,6 +115,19 @@ func (s *state) manifest(c *collaboration, v *version) Manifest {
 	if v.Status == Active {
 		out.PausedBy = slices.Clone(c.PausedBy)
 	}
+	out.NotBefore, out.By = signed.NotBefore, v.By
+	if base := c.beforeVersion(v); v.By != "" && base != nil {
+		m := s.manifest(c, base)
+		out.Base = &m
+	}
+	out.Left = slices.Clone(c.Left)
+	if len(c.Off) > 0 || len(c.Left) > 0 {
+		for _, p := range v.bundle.Manifest.People {
+			if c.off(p) {
+				out.Off = append(out.Off, p.ID)
+			}
+		}
+	}
 	return out
 }
 
@@ -117,10 +135,14 @@ func (s *state) manifest(c *collaboration, v *version) Manifest {
 type Dataset struct {
 	Next     uint32
 	Versions []DatasetVersion
+	Expired  bool // its policy's last day has passed
 }
 
 // Current is the version that queries read; none when nothing was uploaded or the newest was deleted.
 func (d Dataset) Current() (DatasetVersion, bool) {
+	if d.Expired {
+		return DatasetVersion{}, false
+	}
 	return (&dataset{Versions: d.Versions}).current()
 }
 
@@ -136,7 +158,11 @@ func (m *Machine) Dataset(collaboration, id string) Dataset {
 	if d == nil {
 		return Dataset{Next: 1}
 	}
-	return Dataset{Next: d.next(), Versions: slices.Clone(d.Versions)}
+	out := Dataset{Next: d.next(), Versions: slices.Clone(d.Versions)}
+	if v := c.newest(); v != nil {
+		out.Expired = !Kept(v.bundle.Policies[id], m.s.clock(c, v))
+	}
+	return out
 }
 
 // Upload finds an upload.
@@ -195,11 +221,13 @@ type Balance struct {
 	Limits    []budget.Limit
 	Spent     budget.Amount // for good
 	Left      budget.Amount
-	Epsilon   *float64 // spent; nil without differential privacy
+	Share     budget.Amount // what the person who is told may still spend of it
+	Used      float64       // the fullest of the limits, from 0 to 1
+	Epsilon   *float64      // spent; nil without differential privacy
 }
 
-// Balance tells of one account. It is false when no dataset of the owner protects the namespace.
-func (m *Machine) Balance(collaboration, owner, namespace string) (Balance, bool) {
+// Balance tells of one account, and of a person's share of it. It is false when no dataset of the owner protects the namespace.
+func (m *Machine) Balance(collaboration, owner, namespace, person string) (Balance, bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	c := m.s.Collaborations[collaboration]
@@ -207,16 +235,16 @@ func (m *Machine) Balance(collaboration, owner, namespace string) (Balance, bool
 	if v == nil {
 		return Balance{}, false
 	}
-	return m.s.balance(c, v, owner, namespace)
+	return m.s.balance(c, v, owner, namespace, person)
 }
 
-func (s *state) balance(c *collaboration, v *version, owner, namespace string) (Balance, bool) {
+func (s *state) balance(c *collaboration, v *version, owner, namespace, person string) (Balance, bool) {
 	limits, err := v.limits(owner, namespace)
 	if err != nil || len(limits) == 0 {
 		return Balance{}, false
 	}
 	a := s.Budget.Account(budget.Key{Owner: c.Owners[owner], Namespace: namespace})
-	b := Balance{Owner: owner, Namespace: namespace, Limits: limits, Spent: a.Spent, Left: a.Remaining(limits, s.clock(c, v))}
+	b := Balance{Owner: owner, Namespace: namespace, Limits: limits, Spent: a.Spent, Left: a.Remaining(limits, s.clock(c, v)), Used: a.Used(limits, s.clock(c, v)), Share: a.Share(person, limits, s.clock(c, v))}
 	if e, ok := epsilon(a.Spent.Rho, limits); ok {
 		b.Epsilon = &e
 	}
@@ -239,8 +267,8 @@ func (b Balance) Counted() bool {
 	return slices.ContainsFunc(b.Limits, func(l budget.Limit) bool { return l.Queries > 0 })
 }
 
-// Balances lists all accounts of a collaboration, in the order of the manifest's datasets.
-func (m *Machine) Balances(collaboration string) []Balance {
+// Balances lists all accounts of a collaboration, with a person's shares, in the order of the manifest's datasets.
+func (m *Machine) Balances(collaboration, person string) []Balance {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	c := m.s.Collaborations[collaboration]
@@ -252,7 +280,7 @@ func (m *Machine) Balances(collaboration string) []Balance {
 	for _, d := range v.bundle.Manifest.Datasets {
 		namespace := v.bundle.Policies[d.ID].Unit.Namespace
 		known := slices.ContainsFunc(out, func(b Balance) bool { return b.Owner == d.Owner && b.Namespace == namespace })
-		if b, ok := m.s.balance(c, v, d.Owner, namespace); ok && !known {
+		if b, ok := m.s.balance(c, v, d.Owner, namespace, person); ok && !known {
 			out = append(out, b)
 		}
 	}

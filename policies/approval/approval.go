@@ -2,7 +2,8 @@
 // is all of them, and who stands behind a pause, a resumption or a revocation.
 //
 // Invariant: pure; a manifest is complete only when every participant of it and of the version before it, each with its
-// threshold of keys, signed exactly its bytes, for this ledger and version.
+// threshold of keys, signed exactly its bytes, for this ledger and version; or when it is one of the amendments for which the version
+// before asks less (Version.Status).
 //
 // Sees: metadata
 package approval
@@ -109,136 +110,10 @@ func Approve(envelope dsse.Envelope, m, previous *document.Manifest, digest cano
 	return signers, about(s, statement.Approve, m, digest, m.Mesh.Ledger)
 }
 
-// Status says which participants have signed a manifest.
-type Status struct {
-	Signed  []string
-	Missing []string
-}
-
-// Complete says that nobody's signature is missing.
-func (s Status) Complete() bool { return len(s.Missing) == 0 }
-
-// StatusOf judges the keys that signed a manifest. A participant of both versions signs with its old threshold of old keys and its new
-// threshold of new keys, and with every key that it adds (rotation proves both); one that is new, or leaves, with its own.
-func StatusOf(m, previous *document.Manifest, signers []key.Public) Status {
-	signed := map[string]bool{}
-	for _, k := range signers {
-		signed[k.String()] = true
-	}
-	var s Status
-	for _, id := range participants(m, previous) {
-		if satisfied(id, m, previous, signed) {
-			s.Signed = append(s.Signed, id)
-		} else {
-			s.Missing = append(s.Missing, id)
-		}
-	}
-	return s
-}
-
-func participants(m, previous *document.Manifest) []string {
-	var ids []string
-	for _, doc := range []*document.Manifest{m, previous} {
-		if doc == nil {
-			continue
-		}
-		for _, p := range doc.Participants {
-			if !slices.Contains(ids, p.ID) {
-				ids = append(ids, p.ID)
-			}
-		}
-	}
-	return ids
-}
-
-func satisfied(id string, m, previous *document.Manifest, signed map[string]bool) bool {
-	now, here := m.Participant(id)
-	var before document.Participant
-	was := false
-	if previous != nil {
-		before, was = previous.Participant(id)
-	}
-	if here && !reached(now, signed) || was && !reached(before, signed) {
-		return false
-	}
-	if here && was {
-		for _, k := range now.Keys {
-			if !slices.Contains(before.Keys, k) && !signed[k] {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-func reached(p document.Participant, signed map[string]bool) bool {
-	n := 0
-	for i, k := range p.Keys {
-		if signed[k] && slices.Index(p.Keys, k) == i {
-			n++
-		}
-	}
-	return n >= max(1, p.Threshold)
-}
-
 // Expired says whether the manifest's last day has passed, in UTC. A date that can't be read has passed.
 func Expired(m *document.Manifest, now time.Time) bool {
 	last, err := time.Parse(time.DateOnly, m.Expires)
 	return err != nil || !now.Before(last.AddDate(0, 0, 1))
-}
-
-// Participant checks a statement about the manifest in force and returns it with the participant that stands behind it. Pause
-// takes one key, so that it is quick; everything else the participant's threshold.
-func Participant(envelope dsse.Envelope, m *document.Manifest, digest canon.Digest) (statement.Statement, string, error) {
-	s, signers, err := verify(envelope, keysOf(m))
-	if err != nil {
-		return statement.Statement{}, "", err
-	}
-	subject := digest
-	if s.Action == statement.Delete {
-		subject = s.Subject // a dataset, for the caller to look at
-	}
-	if err := about(s, s.Action, m, subject, m.Mesh.Ledger); err != nil {
-		return statement.Statement{}, "", err
-	}
-	signed := map[string]bool{}
-	for _, k := range signers {
-		signed[k.String()] = true
-	}
-	for _, p := range m.Participants {
-		if !slices.Contains(p.Keys, signers[0].String()) {
-			continue
-		}
-		if s.Action != statement.Pause && !reached(p, signed) {
-			return statement.Statement{}, "", fmt.Errorf("%w: %s of %s needs %d", ErrThreshold, s.Action, p.ID, p.Threshold)
-		}
-		return s, p.ID, nil
-	}
-	return statement.Statement{}, "", ErrSigner
-}
-
-// Steward checks a statement about the manifest in force that a steward signed with a key of their own, and returns it with the
-// steward's participant.
-func Steward(envelope dsse.Envelope, m *document.Manifest, digest canon.Digest) (statement.Statement, string, error) {
-	var keys []string
-	for _, p := range m.People {
-		if slices.Contains(p.Roles, "steward") {
-			keys = append(keys, p.Keys...)
-		}
-	}
-	s, signers, err := verify(envelope, keys)
-	if err != nil {
-		return statement.Statement{}, "", err
-	}
-	subject := digest
-	if s.Action == statement.Delete {
-		subject = s.Subject
-	}
-	if err := about(s, s.Action, m, subject, m.Mesh.Ledger); err != nil {
-		return statement.Statement{}, "", err
-	}
-	who, _ := m.PersonByKey(signers[0].String())
-	return s, who.Participant, nil
 }
 
 func verify(envelope dsse.Envelope, allowed []string) (statement.Statement, []key.Public, error) {

@@ -198,7 +198,7 @@ func TestParticipant(t *testing.T) {
 		"revoke":                      {statement.Revoke, []key.Private{b}, "b", nil},
 		"reject, keys of two parties": {statement.Reject, []key.Private{a1, b}, "", approval.ErrThreshold},
 	} {
-		_, who, err := approval.Participant(says(t, c.action, m, c.by...), m, digest(t, m))
+		_, who, err := approval.Participant(says(t, c.action, m, c.by...), m, nil, digest(t, m))
 		if who != c.who || !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
 			t.Errorf("%s: %q %v, want %q %v", name, who, err, c.who, c.want)
 		}
@@ -212,8 +212,8 @@ func TestSteward(t *testing.T) {
 		{ID: "dana", Participant: "a", Roles: []string{"steward"}, Keys: []string{dana.Public().String()}},
 		{ID: "ann", Participant: "a", Roles: []string{"analyst"}, Keys: []string{ann.Public().String()}},
 	}
-	if s, who, err := approval.Steward(says(t, statement.Delete, m, dana), m, digest(t, m)); err != nil || who != "a" || s.Action != statement.Delete {
-		t.Errorf("steward: %q %v", who, err)
+	if s, who, err := approval.Steward(says(t, statement.Delete, m, dana), m, digest(t, m)); err != nil || who.ID != "dana" || s.Action != statement.Delete {
+		t.Errorf("steward: %q %v", who.ID, err)
 	}
 	for name, k := range map[string]key.Private{"analyst": ann, "organisation": a} {
 		if _, _, err := approval.Steward(says(t, statement.Delete, m, k), m, digest(t, m)); !errors.Is(err, approval.ErrSigner) {

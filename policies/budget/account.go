@@ -154,6 +154,11 @@ func (left Amount) Allows(price Amount) bool {
 	return price.Rho <= left.Rho && price.Queries <= left.Queries
 }
 
+// Least is the smaller of two remainders in each part.
+func (left Amount) Least(b Amount) Amount {
+	return Amount{Rho: min(left.Rho, b.Rho), Queries: min(left.Queries, b.Queries)}
+}
+
 // More is how many further queries of this price fit into what remains: "about N more such queries".
 func (left Amount) More(price Amount) int64 {
 	n := int64(math.MaxInt64)

@@ -45,6 +45,17 @@ func CheckDocuments(status *concordatv1.ManifestStatus, previous *document.Manif
 	if status.GetDigest() != "" && status.GetDigest() != d.Digest.String() {
 		return d, fmt.Errorf("check the manifest: the coordinator says %s, its bytes are %s", status.GetDigest(), d.Digest)
 	}
+	var before *document.Bundle
+	if p := status.GetDocuments().GetPrevious(); p != nil {
+		checked, err := CheckDocuments(&concordatv1.ManifestStatus{Documents: p}, nil)
+		if err != nil {
+			return d, fmt.Errorf("version before: %w", err)
+		}
+		if before = checked.Bundle; !checked.Complete() {
+			return d, fmt.Errorf("check the version before: %w: %v", ErrNotSigned, checked.Missing)
+		}
+		previous = before.Manifest
+	}
 	var signers []key.Public
 	for i, raw := range status.GetDocuments().GetApprovals() {
 		envelope, err := dsse.Parse(raw)
@@ -58,6 +69,14 @@ func CheckDocuments(status *concordatv1.ManifestStatus, previous *document.Manif
 		signers = append(signers, keys...)
 	}
 	d.Status = approval.StatusOf(d.Manifest, previous, signers)
+	if before != nil && !d.Complete() {
+		if owner, ok := approval.Tightens(d.Bundle, before, signers); ok {
+			d.Missing, d.By = nil, owner
+		}
+	}
+	if d.State != "" && d.State != "proposed" && approval.StatusOf(d.Manifest, nil, signers).Complete() {
+		d.Missing = nil // who left, or lost its keys, signs no more: that all others allowed it is in the log
+	}
 	return d, nil
 }
 

@@ -47,7 +47,17 @@ type Documents struct {
 
 // Documents opens and verifies signed documents: policy digests, the rules of PRIVACY.md section 2, the pins of this mesh, and the approval
 // of every participant over the same bytes. Whether the manifest is in force now is the ledger's to say, in the grant.
+//
+// A version that an owner alone brought into force, since it only tightens the owner's policies, comes with the version before it, up to
+// one that all signed.
 func (m Mesh) Documents(d *concordatv1.Documents) (*Documents, error) {
+	return m.documents(d, maxTightenings)
+}
+
+// maxTightenings is how many versions in a row may have come into force by one owner each.
+const maxTightenings = 64
+
+func (m Mesh) documents(d *concordatv1.Documents, left int) (*Documents, error) {
 	bundle, err := document.OpenSigned(d.GetManifest(), d.GetPolicies())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDocuments, err)
@@ -59,19 +69,35 @@ func (m Mesh) Documents(d *concordatv1.Documents) (*Documents, error) {
 		return nil, err
 	}
 	digest := canon.Sum(d.GetManifest())
+	var before *Documents
+	var previous *document.Manifest
+	if d.GetPrevious() != nil {
+		if left == 0 {
+			return nil, fmt.Errorf("%w: more than %d versions in a row that one owner each signed: have all sign one", ErrDocuments, maxTightenings)
+		}
+		if before, err = m.documents(d.GetPrevious(), left-1); err != nil {
+			return nil, fmt.Errorf("version before: %w", err)
+		}
+		previous = before.Bundle.Manifest
+	}
 	var signers []key.Public
 	for _, raw := range d.GetApprovals() {
 		envelope, err := dsse.Parse(raw)
 		if err != nil {
 			return nil, fmt.Errorf("%w: approval: %w", ErrDocuments, err)
 		}
-		keys, err := approval.Approve(envelope, bundle.Manifest, nil, digest)
+		keys, err := approval.Approve(envelope, bundle.Manifest, previous, digest)
 		if err != nil {
 			continue // of a key that only the version before names: the coordinators check those
 		}
 		signers = append(signers, keys...)
 	}
 	if status := approval.StatusOf(bundle.Manifest, nil, signers); !status.Complete() {
+		if before != nil {
+			if _, tightens := approval.Tightens(bundle, before.Bundle, signers); tightens {
+				return &Documents{Bundle: bundle, Digest: digest}, nil
+			}
+		}
 		return nil, fmt.Errorf("%w: not signed by %s", ErrDocuments, strings.Join(status.Missing, ", "))
 	}
 	return &Documents{Bundle: bundle, Digest: digest}, nil

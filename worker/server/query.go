@@ -163,8 +163,12 @@ func (s *Server) load(ctx context.Context, documents *admit.Documents, a *query.
 		if err != nil {
 			return nil, err
 		}
+		bound := binding(documents.Bundle.Manifest, owner, id, d.GetVersion())
+		if d.GetOwner() != "" { // the owner's keys may have changed since
+			bound.Owner = d.GetOwner()
+		}
 		loaded, err := s.loader.Load(ctx, loader.Request{
-			Binding: binding(documents.Bundle.Manifest, owner, id, d.GetVersion()),
+			Binding: bound,
 			Sealed:  storage.Sealed{Digest: canon.Digest(d.GetDigest()), Objects: d.GetObjects(), Wrap: d.GetWrap()},
 			Policy:  documents.Bundle.Policies[id],
 		})

@@ -30,6 +30,7 @@ type Documents struct {
 	Manifest      []byte                 `protobuf:"bytes,1,opt,name=manifest,proto3" json:"manifest,omitempty"`
 	Policies      [][]byte               `protobuf:"bytes,2,rep,name=policies,proto3" json:"policies,omitempty"`
 	Approvals     [][]byte               `protobuf:"bytes,3,rep,name=approvals,proto3" json:"approvals,omitempty"` // DSSE envelopes (JSON) over the approve statement
+	Previous      *Documents             `protobuf:"bytes,4,opt,name=previous,proto3" json:"previous,omitempty"`   // where an owner alone tightened its policies: the version before, up to one that all signed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -81,6 +82,13 @@ func (x *Documents) GetPolicies() [][]byte {
 func (x *Documents) GetApprovals() [][]byte {
 	if x != nil {
 		return x.Approvals
+	}
+	return nil
+}
+
+func (x *Documents) GetPrevious() *Documents {
+	if x != nil {
+		return x.Previous
 	}
 	return nil
 }
@@ -251,10 +259,17 @@ func (*QueryEvent_Phase) isQueryEvent_Event() {}
 
 func (*QueryEvent_Answer) isQueryEvent_Event() {}
 
+// Fields that are set narrow the list down.
 type HistoryRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Collaboration string                 `protobuf:"bytes,1,opt,name=collaboration,proto3" json:"collaboration,omitempty"`
 	Limit         uint32                 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	Person        string                 `protobuf:"bytes,3,opt,name=person,proto3" json:"person,omitempty"`
+	Dataset       string                 `protobuf:"bytes,4,opt,name=dataset,proto3" json:"dataset,omitempty"`
+	Since         string                 `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`  // RFC 3339, inclusive
+	Until         string                 `protobuf:"bytes,6,opt,name=until,proto3" json:"until,omitempty"`  // RFC 3339, exclusive
+	Text          string                 `protobuf:"bytes,7,opt,name=text,proto3" json:"text,omitempty"`    // in the SQL, whatever the case of its letters
+	Audit         bool                   `protobuf:"varint,8,opt,name=audit,proto3" json:"audit,omitempty"` // refused queries and denied calls too
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -301,6 +316,48 @@ func (x *HistoryRequest) GetLimit() uint32 {
 		return x.Limit
 	}
 	return 0
+}
+
+func (x *HistoryRequest) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *HistoryRequest) GetDataset() string {
+	if x != nil {
+		return x.Dataset
+	}
+	return ""
+}
+
+func (x *HistoryRequest) GetSince() string {
+	if x != nil {
+		return x.Since
+	}
+	return ""
+}
+
+func (x *HistoryRequest) GetUntil() string {
+	if x != nil {
+		return x.Until
+	}
+	return ""
+}
+
+func (x *HistoryRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *HistoryRequest) GetAudit() bool {
+	if x != nil {
+		return x.Audit
+	}
+	return false
 }
 
 type HistoryResponse struct {
@@ -659,7 +716,11 @@ type ManifestStatus struct {
 	Signed        []string               `protobuf:"bytes,4,rep,name=signed,proto3" json:"signed,omitempty"`
 	Missing       []string               `protobuf:"bytes,5,rep,name=missing,proto3" json:"missing,omitempty"`
 	PausedBy      []string               `protobuf:"bytes,6,rep,name=paused_by,json=pausedBy,proto3" json:"paused_by,omitempty"`
-	Rejection     string                 `protobuf:"bytes,7,opt,name=rejection,proto3" json:"rejection,omitempty"` // who rejected it, and why
+	Rejection     string                 `protobuf:"bytes,7,opt,name=rejection,proto3" json:"rejection,omitempty"`                   // who rejected it, and why
+	Off           []string               `protobuf:"bytes,8,rep,name=off,proto3" json:"off,omitempty"`                               // people whom it names and who were off-boarded, or whose participant left
+	Left          []string               `protobuf:"bytes,9,rep,name=left,proto3" json:"left,omitempty"`                             // participants whom it names and who left
+	By            string                 `protobuf:"bytes,10,opt,name=by,proto3" json:"by,omitempty"`                                // the owner who alone brought it into force, since it only tightens the owner's policies
+	NotBefore     string                 `protobuf:"bytes,11,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"` // RFC 3339: when a recovery that all others signed can take effect
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -743,6 +804,122 @@ func (x *ManifestStatus) GetRejection() string {
 	return ""
 }
 
+func (x *ManifestStatus) GetOff() []string {
+	if x != nil {
+		return x.Off
+	}
+	return nil
+}
+
+func (x *ManifestStatus) GetLeft() []string {
+	if x != nil {
+		return x.Left
+	}
+	return nil
+}
+
+func (x *ManifestStatus) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *ManifestStatus) GetNotBefore() string {
+	if x != nil {
+		return x.NotBefore
+	}
+	return ""
+}
+
+type ListPlansRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Collaboration string                 `protobuf:"bytes,1,opt,name=collaboration,proto3" json:"collaboration,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPlansRequest) Reset() {
+	*x = ListPlansRequest{}
+	mi := &file_concordat_v1_concordat_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPlansRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPlansRequest) ProtoMessage() {}
+
+func (x *ListPlansRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concordat_v1_concordat_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPlansRequest.ProtoReflect.Descriptor instead.
+func (*ListPlansRequest) Descriptor() ([]byte, []int) {
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListPlansRequest) GetCollaboration() string {
+	if x != nil {
+		return x.Collaboration
+	}
+	return ""
+}
+
+type ListPlansResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Plans         []byte                 `protobuf:"bytes,1,opt,name=plans,proto3" json:"plans,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPlansResponse) Reset() {
+	*x = ListPlansResponse{}
+	mi := &file_concordat_v1_concordat_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPlansResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPlansResponse) ProtoMessage() {}
+
+func (x *ListPlansResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concordat_v1_concordat_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPlansResponse.ProtoReflect.Descriptor instead.
+func (*ListPlansResponse) Descriptor() ([]byte, []int) {
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ListPlansResponse) GetPlans() []byte {
+	if x != nil {
+		return x.Plans
+	}
+	return nil
+}
+
 type OpenUploadRequest struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	Collaboration  string                 `protobuf:"bytes,1,opt,name=collaboration,proto3" json:"collaboration,omitempty"`
@@ -754,7 +931,7 @@ type OpenUploadRequest struct {
 
 func (x *OpenUploadRequest) Reset() {
 	*x = OpenUploadRequest{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[12]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -766,7 +943,7 @@ func (x *OpenUploadRequest) String() string {
 func (*OpenUploadRequest) ProtoMessage() {}
 
 func (x *OpenUploadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[12]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -779,7 +956,7 @@ func (x *OpenUploadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenUploadRequest.ProtoReflect.Descriptor instead.
 func (*OpenUploadRequest) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{12}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *OpenUploadRequest) GetCollaboration() string {
@@ -814,7 +991,7 @@ type OpenUploadResponse struct {
 
 func (x *OpenUploadResponse) Reset() {
 	*x = OpenUploadResponse{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[13]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -826,7 +1003,7 @@ func (x *OpenUploadResponse) String() string {
 func (*OpenUploadResponse) ProtoMessage() {}
 
 func (x *OpenUploadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[13]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -839,7 +1016,7 @@ func (x *OpenUploadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenUploadResponse.ProtoReflect.Descriptor instead.
 func (*OpenUploadResponse) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{13}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *OpenUploadResponse) GetUploadId() string {
@@ -872,7 +1049,7 @@ type UploadStatusRequest struct {
 
 func (x *UploadStatusRequest) Reset() {
 	*x = UploadStatusRequest{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[14]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -884,7 +1061,7 @@ func (x *UploadStatusRequest) String() string {
 func (*UploadStatusRequest) ProtoMessage() {}
 
 func (x *UploadStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[14]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -897,7 +1074,7 @@ func (x *UploadStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadStatusRequest.ProtoReflect.Descriptor instead.
 func (*UploadStatusRequest) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{14}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *UploadStatusRequest) GetUploadId() string {
@@ -917,7 +1094,7 @@ type UploadStatusResponse struct {
 
 func (x *UploadStatusResponse) Reset() {
 	*x = UploadStatusResponse{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[15]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -929,7 +1106,7 @@ func (x *UploadStatusResponse) String() string {
 func (*UploadStatusResponse) ProtoMessage() {}
 
 func (x *UploadStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[15]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -942,7 +1119,7 @@ func (x *UploadStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadStatusResponse.ProtoReflect.Descriptor instead.
 func (*UploadStatusResponse) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{15}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *UploadStatusResponse) GetState() string {
@@ -970,7 +1147,7 @@ type UploadedPart struct {
 
 func (x *UploadedPart) Reset() {
 	*x = UploadedPart{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[16]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -982,7 +1159,7 @@ func (x *UploadedPart) String() string {
 func (*UploadedPart) ProtoMessage() {}
 
 func (x *UploadedPart) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[16]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -995,7 +1172,7 @@ func (x *UploadedPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadedPart.ProtoReflect.Descriptor instead.
 func (*UploadedPart) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{16}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *UploadedPart) GetNumber() uint32 {
@@ -1029,7 +1206,7 @@ type CompleteUploadRequest struct {
 
 func (x *CompleteUploadRequest) Reset() {
 	*x = CompleteUploadRequest{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[17]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1041,7 +1218,7 @@ func (x *CompleteUploadRequest) String() string {
 func (*CompleteUploadRequest) ProtoMessage() {}
 
 func (x *CompleteUploadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[17]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1054,7 +1231,7 @@ func (x *CompleteUploadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteUploadRequest.ProtoReflect.Descriptor instead.
 func (*CompleteUploadRequest) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{17}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CompleteUploadRequest) GetUploadId() string {
@@ -1085,7 +1262,7 @@ type CompleteUploadEvent struct {
 
 func (x *CompleteUploadEvent) Reset() {
 	*x = CompleteUploadEvent{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[18]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1097,7 +1274,7 @@ func (x *CompleteUploadEvent) String() string {
 func (*CompleteUploadEvent) ProtoMessage() {}
 
 func (x *CompleteUploadEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[18]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1110,7 +1287,7 @@ func (x *CompleteUploadEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteUploadEvent.ProtoReflect.Descriptor instead.
 func (*CompleteUploadEvent) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{18}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CompleteUploadEvent) GetEvent() isCompleteUploadEvent_Event {
@@ -1171,7 +1348,7 @@ type ListDatasetsRequest struct {
 
 func (x *ListDatasetsRequest) Reset() {
 	*x = ListDatasetsRequest{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[19]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1183,7 +1360,7 @@ func (x *ListDatasetsRequest) String() string {
 func (*ListDatasetsRequest) ProtoMessage() {}
 
 func (x *ListDatasetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[19]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1196,7 +1373,7 @@ func (x *ListDatasetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDatasetsRequest.ProtoReflect.Descriptor instead.
 func (*ListDatasetsRequest) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{19}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListDatasetsRequest) GetCollaboration() string {
@@ -1222,7 +1399,7 @@ type ListDatasetsResponse struct {
 
 func (x *ListDatasetsResponse) Reset() {
 	*x = ListDatasetsResponse{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[20]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1234,7 +1411,7 @@ func (x *ListDatasetsResponse) String() string {
 func (*ListDatasetsResponse) ProtoMessage() {}
 
 func (x *ListDatasetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[20]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1247,7 +1424,7 @@ func (x *ListDatasetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDatasetsResponse.ProtoReflect.Descriptor instead.
 func (*ListDatasetsResponse) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{20}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListDatasetsResponse) GetDatasets() []byte {
@@ -1269,7 +1446,7 @@ type DeleteDatasetRequest struct {
 
 func (x *DeleteDatasetRequest) Reset() {
 	*x = DeleteDatasetRequest{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[21]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1281,7 +1458,7 @@ func (x *DeleteDatasetRequest) String() string {
 func (*DeleteDatasetRequest) ProtoMessage() {}
 
 func (x *DeleteDatasetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[21]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1294,7 +1471,7 @@ func (x *DeleteDatasetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDatasetRequest.ProtoReflect.Descriptor instead.
 func (*DeleteDatasetRequest) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{21}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DeleteDatasetRequest) GetCollaboration() string {
@@ -1333,7 +1510,7 @@ type DeleteDatasetResponse struct {
 
 func (x *DeleteDatasetResponse) Reset() {
 	*x = DeleteDatasetResponse{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[22]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1345,7 +1522,7 @@ func (x *DeleteDatasetResponse) String() string {
 func (*DeleteDatasetResponse) ProtoMessage() {}
 
 func (x *DeleteDatasetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[22]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1358,7 +1535,7 @@ func (x *DeleteDatasetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDatasetResponse.ProtoReflect.Descriptor instead.
 func (*DeleteDatasetResponse) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{22}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{24}
 }
 
 type CheckpointRequest struct {
@@ -1370,7 +1547,7 @@ type CheckpointRequest struct {
 
 func (x *CheckpointRequest) Reset() {
 	*x = CheckpointRequest{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[23]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1382,7 +1559,7 @@ func (x *CheckpointRequest) String() string {
 func (*CheckpointRequest) ProtoMessage() {}
 
 func (x *CheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[23]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1395,7 +1572,7 @@ func (x *CheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointRequest.ProtoReflect.Descriptor instead.
 func (*CheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{23}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CheckpointRequest) GetOldSize() uint64 {
@@ -1415,7 +1592,7 @@ type CheckpointResponse struct {
 
 func (x *CheckpointResponse) Reset() {
 	*x = CheckpointResponse{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[24]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1427,7 +1604,7 @@ func (x *CheckpointResponse) String() string {
 func (*CheckpointResponse) ProtoMessage() {}
 
 func (x *CheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[24]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1440,7 +1617,7 @@ func (x *CheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointResponse.ProtoReflect.Descriptor instead.
 func (*CheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{24}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CheckpointResponse) GetNote() []byte {
@@ -1468,7 +1645,7 @@ type EntriesRequest struct {
 
 func (x *EntriesRequest) Reset() {
 	*x = EntriesRequest{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[25]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1480,7 +1657,7 @@ func (x *EntriesRequest) String() string {
 func (*EntriesRequest) ProtoMessage() {}
 
 func (x *EntriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[25]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1493,7 +1670,7 @@ func (x *EntriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntriesRequest.ProtoReflect.Descriptor instead.
 func (*EntriesRequest) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{25}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *EntriesRequest) GetCollaboration() string {
@@ -1526,7 +1703,7 @@ type EntriesResponse struct {
 
 func (x *EntriesResponse) Reset() {
 	*x = EntriesResponse{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[26]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1538,7 +1715,7 @@ func (x *EntriesResponse) String() string {
 func (*EntriesResponse) ProtoMessage() {}
 
 func (x *EntriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[26]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1551,7 +1728,7 @@ func (x *EntriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntriesResponse.ProtoReflect.Descriptor instead.
 func (*EntriesResponse) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{26}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *EntriesResponse) GetEntries() []byte {
@@ -1571,7 +1748,7 @@ type ReceiptRequest struct {
 
 func (x *ReceiptRequest) Reset() {
 	*x = ReceiptRequest{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[27]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1583,7 +1760,7 @@ func (x *ReceiptRequest) String() string {
 func (*ReceiptRequest) ProtoMessage() {}
 
 func (x *ReceiptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[27]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1596,7 +1773,7 @@ func (x *ReceiptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptRequest.ProtoReflect.Descriptor instead.
 func (*ReceiptRequest) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{27}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReceiptRequest) GetCollaboration() string {
@@ -1622,7 +1799,7 @@ type ReceiptResponse struct {
 
 func (x *ReceiptResponse) Reset() {
 	*x = ReceiptResponse{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[28]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1634,7 +1811,7 @@ func (x *ReceiptResponse) String() string {
 func (*ReceiptResponse) ProtoMessage() {}
 
 func (x *ReceiptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[28]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1647,7 +1824,7 @@ func (x *ReceiptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptResponse.ProtoReflect.Descriptor instead.
 func (*ReceiptResponse) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{28}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ReceiptResponse) GetReceipt() []byte {
@@ -1665,7 +1842,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[29]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1677,7 +1854,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[29]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1690,7 +1867,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{29}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{31}
 }
 
 type StatusResponse struct {
@@ -1716,7 +1893,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[30]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1728,7 +1905,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[30]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1741,7 +1918,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{30}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *StatusResponse) GetMode() string {
@@ -1860,7 +2037,7 @@ type Witness struct {
 
 func (x *Witness) Reset() {
 	*x = Witness{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[31]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1872,7 +2049,7 @@ func (x *Witness) String() string {
 func (*Witness) ProtoMessage() {}
 
 func (x *Witness) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[31]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1885,7 +2062,7 @@ func (x *Witness) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Witness.ProtoReflect.Descriptor instead.
 func (*Witness) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{31}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Witness) GetKey() string {
@@ -1921,7 +2098,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[32]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1933,7 +2110,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[32]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1946,7 +2123,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{32}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Node) GetId() string {
@@ -1989,7 +2166,7 @@ type Worker struct {
 
 func (x *Worker) Reset() {
 	*x = Worker{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[33]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2001,7 +2178,7 @@ func (x *Worker) String() string {
 func (*Worker) ProtoMessage() {}
 
 func (x *Worker) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[33]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2014,7 +2191,7 @@ func (x *Worker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Worker.ProtoReflect.Descriptor instead.
 func (*Worker) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{33}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Worker) GetId() string {
@@ -2056,7 +2233,7 @@ type AnalyzeRequest struct {
 
 func (x *AnalyzeRequest) Reset() {
 	*x = AnalyzeRequest{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[34]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2068,7 +2245,7 @@ func (x *AnalyzeRequest) String() string {
 func (*AnalyzeRequest) ProtoMessage() {}
 
 func (x *AnalyzeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[34]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2081,7 +2258,7 @@ func (x *AnalyzeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnalyzeRequest.ProtoReflect.Descriptor instead.
 func (*AnalyzeRequest) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{34}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *AnalyzeRequest) GetDocuments() *Documents {
@@ -2117,7 +2294,7 @@ type AnalyzeResponse struct {
 
 func (x *AnalyzeResponse) Reset() {
 	*x = AnalyzeResponse{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[35]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2129,7 +2306,7 @@ func (x *AnalyzeResponse) String() string {
 func (*AnalyzeResponse) ProtoMessage() {}
 
 func (x *AnalyzeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[35]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2142,7 +2319,7 @@ func (x *AnalyzeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnalyzeResponse.ProtoReflect.Descriptor instead.
 func (*AnalyzeResponse) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{35}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *AnalyzeResponse) GetAnswer() []byte {
@@ -2181,13 +2358,14 @@ type SealedDataset struct {
 	Objects       []string               `protobuf:"bytes,4,rep,name=objects,proto3" json:"objects,omitempty"`           // keys in the object store
 	Wrap          []byte                 `protobuf:"bytes,5,opt,name=wrap,proto3" json:"wrap,omitempty"`                 // the file key under the workers' secret
 	Registration  []byte                 `protobuf:"bytes,6,opt,name=registration,proto3" json:"registration,omitempty"` // Endorsement (JSON) by the worker that sealed it
+	Owner         string                 `protobuf:"bytes,7,opt,name=owner,proto3" json:"owner,omitempty"`               // the owner's key to which the wrap is bound: its first one when the file was sealed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SealedDataset) Reset() {
 	*x = SealedDataset{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[36]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2199,7 +2377,7 @@ func (x *SealedDataset) String() string {
 func (*SealedDataset) ProtoMessage() {}
 
 func (x *SealedDataset) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[36]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2212,7 +2390,7 @@ func (x *SealedDataset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealedDataset.ProtoReflect.Descriptor instead.
 func (*SealedDataset) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{36}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SealedDataset) GetDataset() string {
@@ -2257,6 +2435,13 @@ func (x *SealedDataset) GetRegistration() []byte {
 	return nil
 }
 
+func (x *SealedDataset) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
 type ExecuteRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Documents     *Documents             `protobuf:"bytes,1,opt,name=documents,proto3" json:"documents,omitempty"`
@@ -2272,7 +2457,7 @@ type ExecuteRequest struct {
 
 func (x *ExecuteRequest) Reset() {
 	*x = ExecuteRequest{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[37]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2284,7 +2469,7 @@ func (x *ExecuteRequest) String() string {
 func (*ExecuteRequest) ProtoMessage() {}
 
 func (x *ExecuteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[37]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2297,7 +2482,7 @@ func (x *ExecuteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecuteRequest.ProtoReflect.Descriptor instead.
 func (*ExecuteRequest) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{37}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ExecuteRequest) GetDocuments() *Documents {
@@ -2365,7 +2550,7 @@ type Logged struct {
 
 func (x *Logged) Reset() {
 	*x = Logged{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[38]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2377,7 +2562,7 @@ func (x *Logged) String() string {
 func (*Logged) ProtoMessage() {}
 
 func (x *Logged) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[38]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2390,7 +2575,7 @@ func (x *Logged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Logged.ProtoReflect.Descriptor instead.
 func (*Logged) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{38}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Logged) GetCheckpoint() []byte {
@@ -2453,7 +2638,7 @@ type ExecuteResponse struct {
 
 func (x *ExecuteResponse) Reset() {
 	*x = ExecuteResponse{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[39]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2465,7 +2650,7 @@ func (x *ExecuteResponse) String() string {
 func (*ExecuteResponse) ProtoMessage() {}
 
 func (x *ExecuteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[39]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2478,7 +2663,7 @@ func (x *ExecuteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecuteResponse.ProtoReflect.Descriptor instead.
 func (*ExecuteResponse) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{39}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ExecuteResponse) GetAnswer() []byte {
@@ -2514,7 +2699,7 @@ type WorkerOpenUploadRequest struct {
 
 func (x *WorkerOpenUploadRequest) Reset() {
 	*x = WorkerOpenUploadRequest{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[40]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2526,7 +2711,7 @@ func (x *WorkerOpenUploadRequest) String() string {
 func (*WorkerOpenUploadRequest) ProtoMessage() {}
 
 func (x *WorkerOpenUploadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[40]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2539,7 +2724,7 @@ func (x *WorkerOpenUploadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerOpenUploadRequest.ProtoReflect.Descriptor instead.
 func (*WorkerOpenUploadRequest) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{40}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *WorkerOpenUploadRequest) GetDocuments() *Documents {
@@ -2580,7 +2765,7 @@ type WorkerOpenUploadResponse struct {
 
 func (x *WorkerOpenUploadResponse) Reset() {
 	*x = WorkerOpenUploadResponse{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[41]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2592,7 +2777,7 @@ func (x *WorkerOpenUploadResponse) String() string {
 func (*WorkerOpenUploadResponse) ProtoMessage() {}
 
 func (x *WorkerOpenUploadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[41]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2605,7 +2790,7 @@ func (x *WorkerOpenUploadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerOpenUploadResponse.ProtoReflect.Descriptor instead.
 func (*WorkerOpenUploadResponse) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{41}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *WorkerOpenUploadResponse) GetRecipient() []byte {
@@ -2637,7 +2822,7 @@ type IngestRequest struct {
 
 func (x *IngestRequest) Reset() {
 	*x = IngestRequest{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[42]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2649,7 +2834,7 @@ func (x *IngestRequest) String() string {
 func (*IngestRequest) ProtoMessage() {}
 
 func (x *IngestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[42]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2662,7 +2847,7 @@ func (x *IngestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestRequest.ProtoReflect.Descriptor instead.
 func (*IngestRequest) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{42}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *IngestRequest) GetDocuments() *Documents {
@@ -2725,7 +2910,7 @@ type IngestResponse struct {
 
 func (x *IngestResponse) Reset() {
 	*x = IngestResponse{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[43]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2737,7 +2922,7 @@ func (x *IngestResponse) String() string {
 func (*IngestResponse) ProtoMessage() {}
 
 func (x *IngestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[43]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2750,7 +2935,7 @@ func (x *IngestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestResponse.ProtoReflect.Descriptor instead.
 func (*IngestResponse) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{43}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *IngestResponse) GetSealed() *SealedDataset {
@@ -2786,7 +2971,7 @@ type AnnounceRequest struct {
 
 func (x *AnnounceRequest) Reset() {
 	*x = AnnounceRequest{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[44]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2798,7 +2983,7 @@ func (x *AnnounceRequest) String() string {
 func (*AnnounceRequest) ProtoMessage() {}
 
 func (x *AnnounceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[44]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2811,7 +2996,7 @@ func (x *AnnounceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnnounceRequest.ProtoReflect.Descriptor instead.
 func (*AnnounceRequest) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{44}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *AnnounceRequest) GetWorker() string {
@@ -2851,7 +3036,7 @@ type AnnounceResponse struct {
 
 func (x *AnnounceResponse) Reset() {
 	*x = AnnounceResponse{}
-	mi := &file_concordat_v1_concordat_proto_msgTypes[45]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2863,7 +3048,7 @@ func (x *AnnounceResponse) String() string {
 func (*AnnounceResponse) ProtoMessage() {}
 
 func (x *AnnounceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_concordat_proto_msgTypes[45]
+	mi := &file_concordat_v1_concordat_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2876,7 +3061,7 @@ func (x *AnnounceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnnounceResponse.ProtoReflect.Descriptor instead.
 func (*AnnounceResponse) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{45}
+	return file_concordat_v1_concordat_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *AnnounceResponse) GetLedger() string {
@@ -2890,11 +3075,12 @@ var File_concordat_v1_concordat_proto protoreflect.FileDescriptor
 
 const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\n" +
-	"\x1cconcordat/v1/concordat.proto\x12\fconcordat.v1\"a\n" +
+	"\x1cconcordat/v1/concordat.proto\x12\fconcordat.v1\"\x96\x01\n" +
 	"\tDocuments\x12\x1a\n" +
 	"\bmanifest\x18\x01 \x01(\fR\bmanifest\x12\x1a\n" +
 	"\bpolicies\x18\x02 \x03(\fR\bpolicies\x12\x1c\n" +
-	"\tapprovals\x18\x03 \x03(\fR\tapprovals\"\x9b\x01\n" +
+	"\tapprovals\x18\x03 \x03(\fR\tapprovals\x123\n" +
+	"\bprevious\x18\x04 \x01(\v2\x17.concordat.v1.DocumentsR\bprevious\"\x9b\x01\n" +
 	"\fQueryRequest\x12$\n" +
 	"\rcollaboration\x18\x01 \x01(\tR\rcollaboration\x12\x10\n" +
 	"\x03sql\x18\x02 \x01(\tR\x03sql\x12\x10\n" +
@@ -2906,10 +3092,16 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\x05phase\x18\x01 \x01(\tH\x00R\x05phase\x12\x18\n" +
 	"\x06answer\x18\x02 \x01(\fH\x00R\x06answer\x12\x18\n" +
 	"\areceipt\x18\x03 \x01(\fR\areceiptB\a\n" +
-	"\x05event\"L\n" +
+	"\x05event\"\xd4\x01\n" +
 	"\x0eHistoryRequest\x12$\n" +
 	"\rcollaboration\x18\x01 \x01(\tR\rcollaboration\x12\x14\n" +
-	"\x05limit\x18\x02 \x01(\rR\x05limit\"+\n" +
+	"\x05limit\x18\x02 \x01(\rR\x05limit\x12\x16\n" +
+	"\x06person\x18\x03 \x01(\tR\x06person\x12\x18\n" +
+	"\adataset\x18\x04 \x01(\tR\adataset\x12\x14\n" +
+	"\x05since\x18\x05 \x01(\tR\x05since\x12\x14\n" +
+	"\x05until\x18\x06 \x01(\tR\x05until\x12\x12\n" +
+	"\x04text\x18\a \x01(\tR\x04text\x12\x14\n" +
+	"\x05audit\x18\b \x01(\bR\x05audit\"+\n" +
 	"\x0fHistoryResponse\x12\x18\n" +
 	"\aentries\x18\x01 \x01(\fR\aentries\"5\n" +
 	"\rBudgetRequest\x12$\n" +
@@ -2928,7 +3120,7 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\aversion\x18\x02 \x01(\x05R\aversion\"\\\n" +
 	"\x16SubmitStatementRequest\x12$\n" +
 	"\rcollaboration\x18\x01 \x01(\tR\rcollaboration\x12\x1c\n" +
-	"\tstatement\x18\x02 \x01(\fR\tstatement\"\xe2\x01\n" +
+	"\tstatement\x18\x02 \x01(\fR\tstatement\"\xb7\x02\n" +
 	"\x0eManifestStatus\x125\n" +
 	"\tdocuments\x18\x01 \x01(\v2\x17.concordat.v1.DocumentsR\tdocuments\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x14\n" +
@@ -2936,7 +3128,17 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\x06signed\x18\x04 \x03(\tR\x06signed\x12\x18\n" +
 	"\amissing\x18\x05 \x03(\tR\amissing\x12\x1b\n" +
 	"\tpaused_by\x18\x06 \x03(\tR\bpausedBy\x12\x1c\n" +
-	"\trejection\x18\a \x01(\tR\trejection\"|\n" +
+	"\trejection\x18\a \x01(\tR\trejection\x12\x10\n" +
+	"\x03off\x18\b \x03(\tR\x03off\x12\x12\n" +
+	"\x04left\x18\t \x03(\tR\x04left\x12\x0e\n" +
+	"\x02by\x18\n" +
+	" \x01(\tR\x02by\x12\x1d\n" +
+	"\n" +
+	"not_before\x18\v \x01(\tR\tnotBefore\"8\n" +
+	"\x10ListPlansRequest\x12$\n" +
+	"\rcollaboration\x18\x01 \x01(\tR\rcollaboration\")\n" +
+	"\x11ListPlansResponse\x12\x14\n" +
+	"\x05plans\x18\x01 \x01(\fR\x05plans\"|\n" +
 	"\x11OpenUploadRequest\x12$\n" +
 	"\rcollaboration\x18\x01 \x01(\tR\rcollaboration\x12\x18\n" +
 	"\adataset\x18\x02 \x01(\tR\adataset\x12'\n" +
@@ -3032,14 +3234,15 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\vplan_digest\x18\x02 \x01(\tR\n" +
 	"planDigest\x12\x1a\n" +
 	"\bquestion\x18\x03 \x01(\tR\bquestion\x12\x1a\n" +
-	"\bdatasets\x18\x04 \x03(\tR\bdatasets\"\xad\x01\n" +
+	"\bdatasets\x18\x04 \x03(\tR\bdatasets\"\xc3\x01\n" +
 	"\rSealedDataset\x12\x18\n" +
 	"\adataset\x18\x01 \x01(\tR\adataset\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\rR\aversion\x12\x16\n" +
 	"\x06digest\x18\x03 \x01(\tR\x06digest\x12\x18\n" +
 	"\aobjects\x18\x04 \x03(\tR\aobjects\x12\x12\n" +
 	"\x04wrap\x18\x05 \x01(\fR\x04wrap\x12\"\n" +
-	"\fregistration\x18\x06 \x01(\fR\fregistration\"\x84\x02\n" +
+	"\fregistration\x18\x06 \x01(\fR\fregistration\x12\x14\n" +
+	"\x05owner\x18\a \x01(\tR\x05owner\"\x84\x02\n" +
 	"\x0eExecuteRequest\x125\n" +
 	"\tdocuments\x18\x01 \x01(\v2\x17.concordat.v1.DocumentsR\tdocuments\x12\x10\n" +
 	"\x03sql\x18\x02 \x01(\tR\x03sql\x12\x10\n" +
@@ -3092,12 +3295,13 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\x0eAnalystService\x12?\n" +
 	"\x05Query\x12\x1a.concordat.v1.QueryRequest\x1a\x18.concordat.v1.QueryEvent0\x01\x12F\n" +
 	"\aHistory\x12\x1c.concordat.v1.HistoryRequest\x1a\x1d.concordat.v1.HistoryResponse\x12C\n" +
-	"\x06Budget\x12\x1b.concordat.v1.BudgetRequest\x1a\x1c.concordat.v1.BudgetResponse2\x97\x06\n" +
+	"\x06Budget\x12\x1b.concordat.v1.BudgetRequest\x1a\x1c.concordat.v1.BudgetResponse2\xe5\x06\n" +
 	"\x12ParticipantService\x12U\n" +
 	"\x0fProposeManifest\x12$.concordat.v1.ProposeManifestRequest\x1a\x1c.concordat.v1.ManifestStatus\x12O\n" +
 	"\fSignManifest\x12!.concordat.v1.SignManifestRequest\x1a\x1c.concordat.v1.ManifestStatus\x12M\n" +
 	"\vGetManifest\x12 .concordat.v1.GetManifestRequest\x1a\x1c.concordat.v1.ManifestStatus\x12U\n" +
-	"\x0fSubmitStatement\x12$.concordat.v1.SubmitStatementRequest\x1a\x1c.concordat.v1.ManifestStatus\x12O\n" +
+	"\x0fSubmitStatement\x12$.concordat.v1.SubmitStatementRequest\x1a\x1c.concordat.v1.ManifestStatus\x12L\n" +
+	"\tListPlans\x12\x1e.concordat.v1.ListPlansRequest\x1a\x1f.concordat.v1.ListPlansResponse\x12O\n" +
 	"\n" +
 	"OpenUpload\x12\x1f.concordat.v1.OpenUploadRequest\x1a .concordat.v1.OpenUploadResponse\x12U\n" +
 	"\fUploadStatus\x12!.concordat.v1.UploadStatusRequest\x1a\".concordat.v1.UploadStatusResponse\x12Z\n" +
@@ -3132,7 +3336,7 @@ func file_concordat_v1_concordat_proto_rawDescGZIP() []byte {
 	return file_concordat_v1_concordat_proto_rawDescData
 }
 
-var file_concordat_v1_concordat_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_concordat_v1_concordat_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
 var file_concordat_v1_concordat_proto_goTypes = []any{
 	(*Documents)(nil),                // 0: concordat.v1.Documents
 	(*QueryRequest)(nil),             // 1: concordat.v1.QueryRequest
@@ -3146,101 +3350,106 @@ var file_concordat_v1_concordat_proto_goTypes = []any{
 	(*GetManifestRequest)(nil),       // 9: concordat.v1.GetManifestRequest
 	(*SubmitStatementRequest)(nil),   // 10: concordat.v1.SubmitStatementRequest
 	(*ManifestStatus)(nil),           // 11: concordat.v1.ManifestStatus
-	(*OpenUploadRequest)(nil),        // 12: concordat.v1.OpenUploadRequest
-	(*OpenUploadResponse)(nil),       // 13: concordat.v1.OpenUploadResponse
-	(*UploadStatusRequest)(nil),      // 14: concordat.v1.UploadStatusRequest
-	(*UploadStatusResponse)(nil),     // 15: concordat.v1.UploadStatusResponse
-	(*UploadedPart)(nil),             // 16: concordat.v1.UploadedPart
-	(*CompleteUploadRequest)(nil),    // 17: concordat.v1.CompleteUploadRequest
-	(*CompleteUploadEvent)(nil),      // 18: concordat.v1.CompleteUploadEvent
-	(*ListDatasetsRequest)(nil),      // 19: concordat.v1.ListDatasetsRequest
-	(*ListDatasetsResponse)(nil),     // 20: concordat.v1.ListDatasetsResponse
-	(*DeleteDatasetRequest)(nil),     // 21: concordat.v1.DeleteDatasetRequest
-	(*DeleteDatasetResponse)(nil),    // 22: concordat.v1.DeleteDatasetResponse
-	(*CheckpointRequest)(nil),        // 23: concordat.v1.CheckpointRequest
-	(*CheckpointResponse)(nil),       // 24: concordat.v1.CheckpointResponse
-	(*EntriesRequest)(nil),           // 25: concordat.v1.EntriesRequest
-	(*EntriesResponse)(nil),          // 26: concordat.v1.EntriesResponse
-	(*ReceiptRequest)(nil),           // 27: concordat.v1.ReceiptRequest
-	(*ReceiptResponse)(nil),          // 28: concordat.v1.ReceiptResponse
-	(*StatusRequest)(nil),            // 29: concordat.v1.StatusRequest
-	(*StatusResponse)(nil),           // 30: concordat.v1.StatusResponse
-	(*Witness)(nil),                  // 31: concordat.v1.Witness
-	(*Node)(nil),                     // 32: concordat.v1.Node
-	(*Worker)(nil),                   // 33: concordat.v1.Worker
-	(*AnalyzeRequest)(nil),           // 34: concordat.v1.AnalyzeRequest
-	(*AnalyzeResponse)(nil),          // 35: concordat.v1.AnalyzeResponse
-	(*SealedDataset)(nil),            // 36: concordat.v1.SealedDataset
-	(*ExecuteRequest)(nil),           // 37: concordat.v1.ExecuteRequest
-	(*Logged)(nil),                   // 38: concordat.v1.Logged
-	(*ExecuteResponse)(nil),          // 39: concordat.v1.ExecuteResponse
-	(*WorkerOpenUploadRequest)(nil),  // 40: concordat.v1.WorkerOpenUploadRequest
-	(*WorkerOpenUploadResponse)(nil), // 41: concordat.v1.WorkerOpenUploadResponse
-	(*IngestRequest)(nil),            // 42: concordat.v1.IngestRequest
-	(*IngestResponse)(nil),           // 43: concordat.v1.IngestResponse
-	(*AnnounceRequest)(nil),          // 44: concordat.v1.AnnounceRequest
-	(*AnnounceResponse)(nil),         // 45: concordat.v1.AnnounceResponse
+	(*ListPlansRequest)(nil),         // 12: concordat.v1.ListPlansRequest
+	(*ListPlansResponse)(nil),        // 13: concordat.v1.ListPlansResponse
+	(*OpenUploadRequest)(nil),        // 14: concordat.v1.OpenUploadRequest
+	(*OpenUploadResponse)(nil),       // 15: concordat.v1.OpenUploadResponse
+	(*UploadStatusRequest)(nil),      // 16: concordat.v1.UploadStatusRequest
+	(*UploadStatusResponse)(nil),     // 17: concordat.v1.UploadStatusResponse
+	(*UploadedPart)(nil),             // 18: concordat.v1.UploadedPart
+	(*CompleteUploadRequest)(nil),    // 19: concordat.v1.CompleteUploadRequest
+	(*CompleteUploadEvent)(nil),      // 20: concordat.v1.CompleteUploadEvent
+	(*ListDatasetsRequest)(nil),      // 21: concordat.v1.ListDatasetsRequest
+	(*ListDatasetsResponse)(nil),     // 22: concordat.v1.ListDatasetsResponse
+	(*DeleteDatasetRequest)(nil),     // 23: concordat.v1.DeleteDatasetRequest
+	(*DeleteDatasetResponse)(nil),    // 24: concordat.v1.DeleteDatasetResponse
+	(*CheckpointRequest)(nil),        // 25: concordat.v1.CheckpointRequest
+	(*CheckpointResponse)(nil),       // 26: concordat.v1.CheckpointResponse
+	(*EntriesRequest)(nil),           // 27: concordat.v1.EntriesRequest
+	(*EntriesResponse)(nil),          // 28: concordat.v1.EntriesResponse
+	(*ReceiptRequest)(nil),           // 29: concordat.v1.ReceiptRequest
+	(*ReceiptResponse)(nil),          // 30: concordat.v1.ReceiptResponse
+	(*StatusRequest)(nil),            // 31: concordat.v1.StatusRequest
+	(*StatusResponse)(nil),           // 32: concordat.v1.StatusResponse
+	(*Witness)(nil),                  // 33: concordat.v1.Witness
+	(*Node)(nil),                     // 34: concordat.v1.Node
+	(*Worker)(nil),                   // 35: concordat.v1.Worker
+	(*AnalyzeRequest)(nil),           // 36: concordat.v1.AnalyzeRequest
+	(*AnalyzeResponse)(nil),          // 37: concordat.v1.AnalyzeResponse
+	(*SealedDataset)(nil),            // 38: concordat.v1.SealedDataset
+	(*ExecuteRequest)(nil),           // 39: concordat.v1.ExecuteRequest
+	(*Logged)(nil),                   // 40: concordat.v1.Logged
+	(*ExecuteResponse)(nil),          // 41: concordat.v1.ExecuteResponse
+	(*WorkerOpenUploadRequest)(nil),  // 42: concordat.v1.WorkerOpenUploadRequest
+	(*WorkerOpenUploadResponse)(nil), // 43: concordat.v1.WorkerOpenUploadResponse
+	(*IngestRequest)(nil),            // 44: concordat.v1.IngestRequest
+	(*IngestResponse)(nil),           // 45: concordat.v1.IngestResponse
+	(*AnnounceRequest)(nil),          // 46: concordat.v1.AnnounceRequest
+	(*AnnounceResponse)(nil),         // 47: concordat.v1.AnnounceResponse
 }
 var file_concordat_v1_concordat_proto_depIdxs = []int32{
-	0,  // 0: concordat.v1.ManifestStatus.documents:type_name -> concordat.v1.Documents
-	16, // 1: concordat.v1.UploadStatusResponse.parts:type_name -> concordat.v1.UploadedPart
-	32, // 2: concordat.v1.StatusResponse.nodes:type_name -> concordat.v1.Node
-	33, // 3: concordat.v1.StatusResponse.workers:type_name -> concordat.v1.Worker
-	31, // 4: concordat.v1.StatusResponse.witnesses:type_name -> concordat.v1.Witness
-	0,  // 5: concordat.v1.AnalyzeRequest.documents:type_name -> concordat.v1.Documents
-	0,  // 6: concordat.v1.ExecuteRequest.documents:type_name -> concordat.v1.Documents
-	36, // 7: concordat.v1.ExecuteRequest.datasets:type_name -> concordat.v1.SealedDataset
-	38, // 8: concordat.v1.ExecuteRequest.logged:type_name -> concordat.v1.Logged
-	0,  // 9: concordat.v1.WorkerOpenUploadRequest.documents:type_name -> concordat.v1.Documents
-	0,  // 10: concordat.v1.IngestRequest.documents:type_name -> concordat.v1.Documents
-	36, // 11: concordat.v1.IngestResponse.sealed:type_name -> concordat.v1.SealedDataset
-	1,  // 12: concordat.v1.AnalystService.Query:input_type -> concordat.v1.QueryRequest
-	3,  // 13: concordat.v1.AnalystService.History:input_type -> concordat.v1.HistoryRequest
-	5,  // 14: concordat.v1.AnalystService.Budget:input_type -> concordat.v1.BudgetRequest
-	7,  // 15: concordat.v1.ParticipantService.ProposeManifest:input_type -> concordat.v1.ProposeManifestRequest
-	8,  // 16: concordat.v1.ParticipantService.SignManifest:input_type -> concordat.v1.SignManifestRequest
-	9,  // 17: concordat.v1.ParticipantService.GetManifest:input_type -> concordat.v1.GetManifestRequest
-	10, // 18: concordat.v1.ParticipantService.SubmitStatement:input_type -> concordat.v1.SubmitStatementRequest
-	12, // 19: concordat.v1.ParticipantService.OpenUpload:input_type -> concordat.v1.OpenUploadRequest
-	14, // 20: concordat.v1.ParticipantService.UploadStatus:input_type -> concordat.v1.UploadStatusRequest
-	17, // 21: concordat.v1.ParticipantService.CompleteUpload:input_type -> concordat.v1.CompleteUploadRequest
-	19, // 22: concordat.v1.ParticipantService.ListDatasets:input_type -> concordat.v1.ListDatasetsRequest
-	21, // 23: concordat.v1.ParticipantService.DeleteDataset:input_type -> concordat.v1.DeleteDatasetRequest
-	23, // 24: concordat.v1.AuditorService.Checkpoint:input_type -> concordat.v1.CheckpointRequest
-	25, // 25: concordat.v1.AuditorService.Entries:input_type -> concordat.v1.EntriesRequest
-	27, // 26: concordat.v1.AuditorService.Receipt:input_type -> concordat.v1.ReceiptRequest
-	29, // 27: concordat.v1.AdminService.Status:input_type -> concordat.v1.StatusRequest
-	34, // 28: concordat.v1.WorkerService.Analyze:input_type -> concordat.v1.AnalyzeRequest
-	37, // 29: concordat.v1.WorkerService.Execute:input_type -> concordat.v1.ExecuteRequest
-	40, // 30: concordat.v1.WorkerService.OpenUpload:input_type -> concordat.v1.WorkerOpenUploadRequest
-	42, // 31: concordat.v1.WorkerService.Ingest:input_type -> concordat.v1.IngestRequest
-	44, // 32: concordat.v1.CoordinatorService.Announce:input_type -> concordat.v1.AnnounceRequest
-	2,  // 33: concordat.v1.AnalystService.Query:output_type -> concordat.v1.QueryEvent
-	4,  // 34: concordat.v1.AnalystService.History:output_type -> concordat.v1.HistoryResponse
-	6,  // 35: concordat.v1.AnalystService.Budget:output_type -> concordat.v1.BudgetResponse
-	11, // 36: concordat.v1.ParticipantService.ProposeManifest:output_type -> concordat.v1.ManifestStatus
-	11, // 37: concordat.v1.ParticipantService.SignManifest:output_type -> concordat.v1.ManifestStatus
-	11, // 38: concordat.v1.ParticipantService.GetManifest:output_type -> concordat.v1.ManifestStatus
-	11, // 39: concordat.v1.ParticipantService.SubmitStatement:output_type -> concordat.v1.ManifestStatus
-	13, // 40: concordat.v1.ParticipantService.OpenUpload:output_type -> concordat.v1.OpenUploadResponse
-	15, // 41: concordat.v1.ParticipantService.UploadStatus:output_type -> concordat.v1.UploadStatusResponse
-	18, // 42: concordat.v1.ParticipantService.CompleteUpload:output_type -> concordat.v1.CompleteUploadEvent
-	20, // 43: concordat.v1.ParticipantService.ListDatasets:output_type -> concordat.v1.ListDatasetsResponse
-	22, // 44: concordat.v1.ParticipantService.DeleteDataset:output_type -> concordat.v1.DeleteDatasetResponse
-	24, // 45: concordat.v1.AuditorService.Checkpoint:output_type -> concordat.v1.CheckpointResponse
-	26, // 46: concordat.v1.AuditorService.Entries:output_type -> concordat.v1.EntriesResponse
-	28, // 47: concordat.v1.AuditorService.Receipt:output_type -> concordat.v1.ReceiptResponse
-	30, // 48: concordat.v1.AdminService.Status:output_type -> concordat.v1.StatusResponse
-	35, // 49: concordat.v1.WorkerService.Analyze:output_type -> concordat.v1.AnalyzeResponse
-	39, // 50: concordat.v1.WorkerService.Execute:output_type -> concordat.v1.ExecuteResponse
-	41, // 51: concordat.v1.WorkerService.OpenUpload:output_type -> concordat.v1.WorkerOpenUploadResponse
-	43, // 52: concordat.v1.WorkerService.Ingest:output_type -> concordat.v1.IngestResponse
-	45, // 53: concordat.v1.CoordinatorService.Announce:output_type -> concordat.v1.AnnounceResponse
-	33, // [33:54] is the sub-list for method output_type
-	12, // [12:33] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	0,  // 0: concordat.v1.Documents.previous:type_name -> concordat.v1.Documents
+	0,  // 1: concordat.v1.ManifestStatus.documents:type_name -> concordat.v1.Documents
+	18, // 2: concordat.v1.UploadStatusResponse.parts:type_name -> concordat.v1.UploadedPart
+	34, // 3: concordat.v1.StatusResponse.nodes:type_name -> concordat.v1.Node
+	35, // 4: concordat.v1.StatusResponse.workers:type_name -> concordat.v1.Worker
+	33, // 5: concordat.v1.StatusResponse.witnesses:type_name -> concordat.v1.Witness
+	0,  // 6: concordat.v1.AnalyzeRequest.documents:type_name -> concordat.v1.Documents
+	0,  // 7: concordat.v1.ExecuteRequest.documents:type_name -> concordat.v1.Documents
+	38, // 8: concordat.v1.ExecuteRequest.datasets:type_name -> concordat.v1.SealedDataset
+	40, // 9: concordat.v1.ExecuteRequest.logged:type_name -> concordat.v1.Logged
+	0,  // 10: concordat.v1.WorkerOpenUploadRequest.documents:type_name -> concordat.v1.Documents
+	0,  // 11: concordat.v1.IngestRequest.documents:type_name -> concordat.v1.Documents
+	38, // 12: concordat.v1.IngestResponse.sealed:type_name -> concordat.v1.SealedDataset
+	1,  // 13: concordat.v1.AnalystService.Query:input_type -> concordat.v1.QueryRequest
+	3,  // 14: concordat.v1.AnalystService.History:input_type -> concordat.v1.HistoryRequest
+	5,  // 15: concordat.v1.AnalystService.Budget:input_type -> concordat.v1.BudgetRequest
+	7,  // 16: concordat.v1.ParticipantService.ProposeManifest:input_type -> concordat.v1.ProposeManifestRequest
+	8,  // 17: concordat.v1.ParticipantService.SignManifest:input_type -> concordat.v1.SignManifestRequest
+	9,  // 18: concordat.v1.ParticipantService.GetManifest:input_type -> concordat.v1.GetManifestRequest
+	10, // 19: concordat.v1.ParticipantService.SubmitStatement:input_type -> concordat.v1.SubmitStatementRequest
+	12, // 20: concordat.v1.ParticipantService.ListPlans:input_type -> concordat.v1.ListPlansRequest
+	14, // 21: concordat.v1.ParticipantService.OpenUpload:input_type -> concordat.v1.OpenUploadRequest
+	16, // 22: concordat.v1.ParticipantService.UploadStatus:input_type -> concordat.v1.UploadStatusRequest
+	19, // 23: concordat.v1.ParticipantService.CompleteUpload:input_type -> concordat.v1.CompleteUploadRequest
+	21, // 24: concordat.v1.ParticipantService.ListDatasets:input_type -> concordat.v1.ListDatasetsRequest
+	23, // 25: concordat.v1.ParticipantService.DeleteDataset:input_type -> concordat.v1.DeleteDatasetRequest
+	25, // 26: concordat.v1.AuditorService.Checkpoint:input_type -> concordat.v1.CheckpointRequest
+	27, // 27: concordat.v1.AuditorService.Entries:input_type -> concordat.v1.EntriesRequest
+	29, // 28: concordat.v1.AuditorService.Receipt:input_type -> concordat.v1.ReceiptRequest
+	31, // 29: concordat.v1.AdminService.Status:input_type -> concordat.v1.StatusRequest
+	36, // 30: concordat.v1.WorkerService.Analyze:input_type -> concordat.v1.AnalyzeRequest
+	39, // 31: concordat.v1.WorkerService.Execute:input_type -> concordat.v1.ExecuteRequest
+	42, // 32: concordat.v1.WorkerService.OpenUpload:input_type -> concordat.v1.WorkerOpenUploadRequest
+	44, // 33: concordat.v1.WorkerService.Ingest:input_type -> concordat.v1.IngestRequest
+	46, // 34: concordat.v1.CoordinatorService.Announce:input_type -> concordat.v1.AnnounceRequest
+	2,  // 35: concordat.v1.AnalystService.Query:output_type -> concordat.v1.QueryEvent
+	4,  // 36: concordat.v1.AnalystService.History:output_type -> concordat.v1.HistoryResponse
+	6,  // 37: concordat.v1.AnalystService.Budget:output_type -> concordat.v1.BudgetResponse
+	11, // 38: concordat.v1.ParticipantService.ProposeManifest:output_type -> concordat.v1.ManifestStatus
+	11, // 39: concordat.v1.ParticipantService.SignManifest:output_type -> concordat.v1.ManifestStatus
+	11, // 40: concordat.v1.ParticipantService.GetManifest:output_type -> concordat.v1.ManifestStatus
+	11, // 41: concordat.v1.ParticipantService.SubmitStatement:output_type -> concordat.v1.ManifestStatus
+	13, // 42: concordat.v1.ParticipantService.ListPlans:output_type -> concordat.v1.ListPlansResponse
+	15, // 43: concordat.v1.ParticipantService.OpenUpload:output_type -> concordat.v1.OpenUploadResponse
+	17, // 44: concordat.v1.ParticipantService.UploadStatus:output_type -> concordat.v1.UploadStatusResponse
+	20, // 45: concordat.v1.ParticipantService.CompleteUpload:output_type -> concordat.v1.CompleteUploadEvent
+	22, // 46: concordat.v1.ParticipantService.ListDatasets:output_type -> concordat.v1.ListDatasetsResponse
+	24, // 47: concordat.v1.ParticipantService.DeleteDataset:output_type -> concordat.v1.DeleteDatasetResponse
+	26, // 48: concordat.v1.AuditorService.Checkpoint:output_type -> concordat.v1.CheckpointResponse
+	28, // 49: concordat.v1.AuditorService.Entries:output_type -> concordat.v1.EntriesResponse
+	30, // 50: concordat.v1.AuditorService.Receipt:output_type -> concordat.v1.ReceiptResponse
+	32, // 51: concordat.v1.AdminService.Status:output_type -> concordat.v1.StatusResponse
+	37, // 52: concordat.v1.WorkerService.Analyze:output_type -> concordat.v1.AnalyzeResponse
+	41, // 53: concordat.v1.WorkerService.Execute:output_type -> concordat.v1.ExecuteResponse
+	43, // 54: concordat.v1.WorkerService.OpenUpload:output_type -> concordat.v1.WorkerOpenUploadResponse
+	45, // 55: concordat.v1.WorkerService.Ingest:output_type -> concordat.v1.IngestResponse
+	47, // 56: concordat.v1.CoordinatorService.Announce:output_type -> concordat.v1.AnnounceResponse
+	35, // [35:57] is the sub-list for method output_type
+	13, // [13:35] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_concordat_v1_concordat_proto_init() }
@@ -3252,7 +3461,7 @@ func file_concordat_v1_concordat_proto_init() {
 		(*QueryEvent_Phase)(nil),
 		(*QueryEvent_Answer)(nil),
 	}
-	file_concordat_v1_concordat_proto_msgTypes[18].OneofWrappers = []any{
+	file_concordat_v1_concordat_proto_msgTypes[20].OneofWrappers = []any{
 		(*CompleteUploadEvent_Phase)(nil),
 		(*CompleteUploadEvent_Report)(nil),
 	}
@@ -3262,7 +3471,7 @@ func file_concordat_v1_concordat_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_concordat_v1_concordat_proto_rawDesc), len(file_concordat_v1_concordat_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   46,
+			NumMessages:   48,
 			NumExtensions: 0,
 			NumServices:   6,
 		},

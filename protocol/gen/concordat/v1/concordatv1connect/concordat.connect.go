@@ -64,6 +64,9 @@ const (
 	// ParticipantServiceSubmitStatementProcedure is the fully-qualified name of the
 	// ParticipantService's SubmitStatement RPC.
 	ParticipantServiceSubmitStatementProcedure = "/concordat.v1.ParticipantService/SubmitStatement"
+	// ParticipantServiceListPlansProcedure is the fully-qualified name of the ParticipantService's
+	// ListPlans RPC.
+	ParticipantServiceListPlansProcedure = "/concordat.v1.ParticipantService/ListPlans"
 	// ParticipantServiceOpenUploadProcedure is the fully-qualified name of the ParticipantService's
 	// OpenUpload RPC.
 	ParticipantServiceOpenUploadProcedure = "/concordat.v1.ParticipantService/OpenUpload"
@@ -232,6 +235,7 @@ type ParticipantServiceClient interface {
 	SignManifest(context.Context, *connect.Request[v1.SignManifestRequest]) (*connect.Response[v1.ManifestStatus], error)
 	GetManifest(context.Context, *connect.Request[v1.GetManifestRequest]) (*connect.Response[v1.ManifestStatus], error)
 	SubmitStatement(context.Context, *connect.Request[v1.SubmitStatementRequest]) (*connect.Response[v1.ManifestStatus], error)
+	ListPlans(context.Context, *connect.Request[v1.ListPlansRequest]) (*connect.Response[v1.ListPlansResponse], error)
 	OpenUpload(context.Context, *connect.Request[v1.OpenUploadRequest]) (*connect.Response[v1.OpenUploadResponse], error)
 	UploadStatus(context.Context, *connect.Request[v1.UploadStatusRequest]) (*connect.Response[v1.UploadStatusResponse], error)
 	CompleteUpload(context.Context, *connect.Request[v1.CompleteUploadRequest]) (*connect.ServerStreamForClient[v1.CompleteUploadEvent], error)
@@ -274,6 +278,12 @@ func NewParticipantServiceClient(httpClient connect.HTTPClient, baseURL string, 
 			connect.WithSchema(participantServiceMethods.ByName("SubmitStatement")),
 			connect.WithClientOptions(opts...),
 		),
+		listPlans: connect.NewClient[v1.ListPlansRequest, v1.ListPlansResponse](
+			httpClient,
+			baseURL+ParticipantServiceListPlansProcedure,
+			connect.WithSchema(participantServiceMethods.ByName("ListPlans")),
+			connect.WithClientOptions(opts...),
+		),
 		openUpload: connect.NewClient[v1.OpenUploadRequest, v1.OpenUploadResponse](
 			httpClient,
 			baseURL+ParticipantServiceOpenUploadProcedure,
@@ -313,6 +323,7 @@ type participantServiceClient struct {
 	signManifest    *connect.Client[v1.SignManifestRequest, v1.ManifestStatus]
 	getManifest     *connect.Client[v1.GetManifestRequest, v1.ManifestStatus]
 	submitStatement *connect.Client[v1.SubmitStatementRequest, v1.ManifestStatus]
+	listPlans       *connect.Client[v1.ListPlansRequest, v1.ListPlansResponse]
 	openUpload      *connect.Client[v1.OpenUploadRequest, v1.OpenUploadResponse]
 	uploadStatus    *connect.Client[v1.UploadStatusRequest, v1.UploadStatusResponse]
 	completeUpload  *connect.Client[v1.CompleteUploadRequest, v1.CompleteUploadEvent]
@@ -338,6 +349,11 @@ func (c *participantServiceClient) GetManifest(ctx context.Context, req *connect
 // SubmitStatement calls concordat.v1.ParticipantService.SubmitStatement.
 func (c *participantServiceClient) SubmitStatement(ctx context.Context, req *connect.Request[v1.SubmitStatementRequest]) (*connect.Response[v1.ManifestStatus], error) {
 	return c.submitStatement.CallUnary(ctx, req)
+}
+
+// ListPlans calls concordat.v1.ParticipantService.ListPlans.
+func (c *participantServiceClient) ListPlans(ctx context.Context, req *connect.Request[v1.ListPlansRequest]) (*connect.Response[v1.ListPlansResponse], error) {
+	return c.listPlans.CallUnary(ctx, req)
 }
 
 // OpenUpload calls concordat.v1.ParticipantService.OpenUpload.
@@ -371,6 +387,7 @@ type ParticipantServiceHandler interface {
 	SignManifest(context.Context, *connect.Request[v1.SignManifestRequest]) (*connect.Response[v1.ManifestStatus], error)
 	GetManifest(context.Context, *connect.Request[v1.GetManifestRequest]) (*connect.Response[v1.ManifestStatus], error)
 	SubmitStatement(context.Context, *connect.Request[v1.SubmitStatementRequest]) (*connect.Response[v1.ManifestStatus], error)
+	ListPlans(context.Context, *connect.Request[v1.ListPlansRequest]) (*connect.Response[v1.ListPlansResponse], error)
 	OpenUpload(context.Context, *connect.Request[v1.OpenUploadRequest]) (*connect.Response[v1.OpenUploadResponse], error)
 	UploadStatus(context.Context, *connect.Request[v1.UploadStatusRequest]) (*connect.Response[v1.UploadStatusResponse], error)
 	CompleteUpload(context.Context, *connect.Request[v1.CompleteUploadRequest], *connect.ServerStream[v1.CompleteUploadEvent]) error
@@ -407,6 +424,12 @@ func NewParticipantServiceHandler(svc ParticipantServiceHandler, opts ...connect
 		ParticipantServiceSubmitStatementProcedure,
 		svc.SubmitStatement,
 		connect.WithSchema(participantServiceMethods.ByName("SubmitStatement")),
+		connect.WithHandlerOptions(opts...),
+	)
+	participantServiceListPlansHandler := connect.NewUnaryHandler(
+		ParticipantServiceListPlansProcedure,
+		svc.ListPlans,
+		connect.WithSchema(participantServiceMethods.ByName("ListPlans")),
 		connect.WithHandlerOptions(opts...),
 	)
 	participantServiceOpenUploadHandler := connect.NewUnaryHandler(
@@ -449,6 +472,8 @@ func NewParticipantServiceHandler(svc ParticipantServiceHandler, opts ...connect
 			participantServiceGetManifestHandler.ServeHTTP(w, r)
 		case ParticipantServiceSubmitStatementProcedure:
 			participantServiceSubmitStatementHandler.ServeHTTP(w, r)
+		case ParticipantServiceListPlansProcedure:
+			participantServiceListPlansHandler.ServeHTTP(w, r)
 		case ParticipantServiceOpenUploadProcedure:
 			participantServiceOpenUploadHandler.ServeHTTP(w, r)
 		case ParticipantServiceUploadStatusProcedure:
@@ -482,6 +507,10 @@ func (UnimplementedParticipantServiceHandler) GetManifest(context.Context, *conn
 
 func (UnimplementedParticipantServiceHandler) SubmitStatement(context.Context, *connect.Request[v1.SubmitStatementRequest]) (*connect.Response[v1.ManifestStatus], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("concordat.v1.ParticipantService.SubmitStatement is not implemented"))
+}
+
+func (UnimplementedParticipantServiceHandler) ListPlans(context.Context, *connect.Request[v1.ListPlansRequest]) (*connect.Response[v1.ListPlansResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("concordat.v1.ParticipantService.ListPlans is not implemented"))
 }
 
 func (UnimplementedParticipantServiceHandler) OpenUpload(context.Context, *connect.Request[v1.OpenUploadRequest]) (*connect.Response[v1.OpenUploadResponse], error) {
