@@ -24,7 +24,9 @@ var (
 // conflict is a checkpoint that does not begin where this witness is.
 type conflict struct{ size int64 }
 
-func (c conflict) Error() string { return fmt.Sprintf("this witness is at size %d, or knows another root of it", c.size) }
+func (c conflict) Error() string {
+	return fmt.Sprintf("this witness is at size %d, or knows another root of it", c.size)
+}
 
 // Handler serves add-checkpoint, and at / who this is and what it saw.
 func (w *Witness) Handler() http.Handler {
