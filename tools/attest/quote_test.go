@@ -2,7 +2,10 @@ package attest_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"net"
 	"net/http"
@@ -24,7 +27,11 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
+	"concordat.dev/protocol/document"
+	"concordat.dev/protocol/evidence"
+	"concordat.dev/protocol/evidence/sgx/sgxtest"
 	"concordat.dev/protocol/marble"
+	"concordat.dev/protocol/receipt"
 	"concordat.dev/tools/attest"
 )
 
@@ -127,16 +134,16 @@ func TestMarbleRunAdmitsByQuote(t *testing.T) {
 		quote      func([]byte) ([]byte, error)
 		why        error
 	}{
-		"another binary":                  {marble.Worker, h.Enclave(strings.Repeat("34", 32), false).Issue, attest.ErrPackage},
-		"the binary of another type":      {marble.Worker, h.Enclave(coordinatorID, false).Issue, attest.ErrPackage},
-		"the worker as coordinator":       {marble.Coordinator, worker.Issue, attest.ErrPackage},
-		"a debug enclave":                 {marble.Worker, h.Enclave(workerID, true).Issue, attest.ErrPackage},
-		"other hardware":                  {marble.Worker, hardware(t).Enclave(workerID, false).Issue, attest.ErrHardware},
-		"a quote of another process":      {marble.Worker, func([]byte) ([]byte, error) { return kept, nil }, attest.ErrSubject},
-		"a tampered quote":                {marble.Worker, tampered(worker), attest.ErrHardware},
-		"nonsense":                        {marble.Worker, func([]byte) ([]byte, error) { return []byte("quote"), nil }, attest.ErrNone},
-		"no quote, as in simulation":      {marble.Worker, nil, attest.ErrNone},
-		"MarbleRun's own program as ours": {marble.Coordinator, h.Enclave(marbleRunID, false).Issue, attest.ErrPackage},
+		"another binary":                  {marble.Worker, h.Enclave(strings.Repeat("34", 32), false).Issue, evidence.ErrMeasurement},
+		"the binary of another type":      {marble.Worker, h.Enclave(coordinatorID, false).Issue, evidence.ErrMeasurement},
+		"the worker as coordinator":       {marble.Coordinator, worker.Issue, evidence.ErrMeasurement},
+		"a debug enclave":                 {marble.Worker, h.Enclave(workerID, true).Issue, evidence.ErrDebug},
+		"other hardware":                  {marble.Worker, hardware(t).Enclave(workerID, false).Issue, evidence.ErrSignature},
+		"a quote of another process":      {marble.Worker, func([]byte) ([]byte, error) { return kept, nil }, evidence.ErrData},
+		"a tampered quote":                {marble.Worker, tampered(worker), evidence.ErrSignature},
+		"nonsense":                        {marble.Worker, func([]byte) ([]byte, error) { return []byte("quote"), nil }, evidence.ErrMalformed},
+		"no quote, as in simulation":      {marble.Worker, nil, evidence.ErrMalformed},
+		"MarbleRun's own program as ours": {marble.Coordinator, h.Enclave(marbleRunID, false).Issue, evidence.ErrMeasurement},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := m.activate(t, tt.marbleType, tt.quote)
@@ -155,7 +162,7 @@ func tampered(worker attest.Enclave) func([]byte) ([]byte, error) {
 			return nil, err
 		}
 		// The report travels in base64: one changed character changes what it says.
-		i := bytes.Index(q, []byte(`"Report":"`)) + len(`"Report":"`) + 20
+		i := bytes.Index(q, []byte(`"report":"`)) + len(`"report":"`) + 20
 		q[i] ^= 1
 		return q, nil
 	}
@@ -174,12 +181,53 @@ func TestMarbleRunQuotesItsRoot(t *testing.T) {
 	if err := check(roots.Root.Raw, marbleRunID); err != nil {
 		t.Error(err)
 	}
-	if err := check(roots.Intermediate.Raw, marbleRunID); !errors.Is(err, attest.ErrSubject) {
+	if err := check(roots.Intermediate.Raw, marbleRunID); !errors.Is(err, evidence.ErrData) {
 		t.Errorf("another certificate: %v", err)
 	}
-	if err := check(roots.Root.Raw, workerID); !errors.Is(err, attest.ErrPackage) {
+	if err := check(roots.Root.Raw, workerID); !errors.Is(err, evidence.ErrMeasurement) {
 		t.Errorf("another program: %v", err)
 	}
+}
+
+// A quote in SGX's own format, from a platform of the test's: what MarbleRun's core asked to have quoted is what clients and receipts check
+// in mode sgx, down to the last byte. Marbles are not admitted here: that needs a validator of the same format, which EGo has on hardware.
+func TestMarbleRunsSGXQuoteIsWhatReceiptsCheck(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	platform := sgxtest.New(t, now.AddDate(0, 0, -1))
+	program, err := hex.DecodeString(marbleRunID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots, err := marble.NewMarbleRun(start(t, hardware(t), sgxIssuer{t, platform, [32]byte(program)}).clients).Roots(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	collateral, err := platform.Collateral(t).Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	attested := func(measurement string, certificate []byte) receipt.Status {
+		status, detail, err := receipt.Attested(document.Mesh{Mode: "sgx", Coordinator: "sha256:" + measurement}, certificate,
+			[]evidence.Evidence{{Kind: evidence.SGX, Report: roots.Quote, Collateral: collateral}}, []evidence.Verifier{platform.Verifier()}, now)
+		t.Log(status, detail, err)
+		return status
+	}
+	if attested(marbleRunID, roots.Root.Raw) != receipt.Proved || attested(workerID, roots.Root.Raw) != receipt.Failed || attested(marbleRunID, roots.Intermediate.Raw) != receipt.Failed {
+		t.Error("the quote of MarbleRun's core proves too little, or too much")
+	}
+}
+
+// sgxIssuer quotes as EGo's does: SHA-256 of the certificate, behind Open Enclave's header.
+type sgxIssuer struct {
+	t        *testing.T
+	platform *sgxtest.Platform
+	program  [32]byte
+}
+
+func (i sgxIssuer) Issue(certificate []byte) ([]byte, error) {
+	sum := sha256.Sum256(certificate)
+	q := i.platform.Quote(i.t, sgxtest.Enclave{Measurement: i.program, Data: sum[:]})
+	return append(binary.LittleEndian.AppendUint64([]byte{1, 0, 0, 0, 2, 0, 0, 0}, uint64(len(q))), q...), nil
 }
 
 // What simulation means, by MarbleRun's own code: it asks for no quote and looks at none (coordinator/core, verifyManifestRequirement).
