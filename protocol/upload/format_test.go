@@ -13,8 +13,10 @@ func TestFormats(t *testing.T) {
 		change func(*upload.Statement)
 		good   bool
 	}{
-		"parquet":          {func(s *upload.Statement) { s.Format = upload.Parquet }, true},
-		"dialect":          {func(s *upload.Statement) { s.Dialect = &upload.Dialect{Delimiter: ";", Decimal: ",", Date: "DD.MM.YYYY"} }, true},
+		"parquet": {func(s *upload.Statement) { s.Format = upload.Parquet }, true},
+		"dialect": {func(s *upload.Statement) {
+			s.Dialect = &upload.Dialect{Delimiter: ";", Decimal: ",", Date: "DD.MM.YYYY"}
+		}, true},
 		"unknown date":     {func(s *upload.Statement) { s.Dialect = &upload.Dialect{Date: "YY-M-D"} }, false},
 		"two delimiters":   {func(s *upload.Statement) { s.Dialect = &upload.Dialect{Delimiter: ";;"} }, false},
 		"parquet, dialect": {func(s *upload.Statement) { s.Format, s.Dialect = upload.Parquet, &upload.Dialect{Date: upload.ISODate} }, false},

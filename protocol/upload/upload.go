@@ -80,7 +80,7 @@ type Statement struct {
 	Format  string   `json:"format"`            // CSV, JSONLines, Parquet or Arrow
 	Dialect *Dialect `json:"dialect,omitempty"` // how texts are read, where it isn't as usual
 	Files   []int    `json:"files,omitempty"`   // parts of each file, in order; without it they are one file
-	Columns []string `json:"columns"`
+	Columns []string `json:"columns"`           // of texts; the other formats may leave them out
 	Parts   []Part   `json:"parts"`
 	Client  string   `json:"client"` // name and version of the program that encrypted
 	Issued  string   `json:"issued"` // RFC 3339, UTC
@@ -99,7 +99,7 @@ func (s Statement) Validate() error {
 	if err := s.validateFormat(); err != nil {
 		return err
 	}
-	if len(s.Columns) == 0 || len(s.Columns) > maxColumns || len(s.Parts) == 0 || len(s.Parts) > MaxParts {
+	if text := s.Format == CSV || s.Format == JSONLines; len(s.Columns) == 0 && text || len(s.Columns) > maxColumns || len(s.Parts) == 0 || len(s.Parts) > MaxParts {
 		return fmt.Errorf("%w: %d columns and %d parts, want 1 to %d and 1 to %d", ErrInvalid, len(s.Columns), len(s.Parts), maxColumns, MaxParts)
 	}
 	for _, c := range append([]string{s.Client}, s.Columns...) {

@@ -53,27 +53,37 @@ func fetchDatasets(ctx context.Context, s session, args []string) ([]byte, error
 
 func (a *app) datasetUpload() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "upload DATASET FILE --key STEWARD",
-		Short: "Encrypt a CSV file to the workers and have it become the next version",
+		Use:   "upload DATASET FILE... --key STEWARD",
+		Short: "Encrypt files to the workers and have them become the next version",
 		Long: `First the mesh is checked: the manifest must be signed by all, be the one that was signed from here, and pin the mesh that answers.
 Then a worker's recipient, endorsed by its certificate below the pinned root, is fetched, and the file is encrypted here in parts of
 up to 64 MiB; the operator and the object store see ciphertext only. An upload that was interrupted goes on where it ended when the
-same command is given again. The worker's report names row, column and cause of errors; a rejected file changes nothing (exit code 1).`,
-		Example: lines("concordat dataset upload clinic.patients patients.csv --key .concordat/keys/dana.key"),
-		Args:    cobra.ExactArgs(2),
+same command is given again. The worker's report names row, column and cause of errors; a rejected file changes nothing (exit code 1).
+CSV, JSON lines (either may be packed with gzip or zstd), Parquet and Arrow files are known by their beginnings; how a text is written is found
+in its first rows, may be said by the flags, and is signed with the upload.`,
+		Example: lines("concordat dataset upload clinic.patients patients.csv --key .concordat/keys/dana.key",
+			"concordat dataset upload clinic.patients 2024.parquet 2025.parquet --key dana.key",
+			"concordat dataset upload clinic.patients export.txt --delimiter ';' --decimal , --date DD.MM.YYYY --key dana.key"),
+		Args: cobra.MinimumNArgs(2),
 	}
 	format := formatFlag(c, present.Table, present.JSON)
+	reading := readingFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		f, err := format()
 		if err != nil {
 			return err
 		}
-		return a.upload(c.Context(), args[0], args[1], f)
+		u, err := reading()
+		if err != nil {
+			return err
+		}
+		u.Dataset, u.File, u.More = args[0], args[1], args[2:]
+		return a.upload(c.Context(), u, f)
 	}
 	return c
 }
 
-func (a *app) upload(ctx context.Context, dataset, file string, format present.Format) error {
+func (a *app) upload(ctx context.Context, u client.Upload, format present.Format) error {
 	s, err := a.session(ctx)
 	if err != nil {
 		return err
@@ -82,15 +92,12 @@ func (a *app) upload(ctx context.Context, dataset, file string, format present.F
 	if err != nil {
 		return err
 	}
-	if _, known := d.Manifest.Dataset(dataset); !known {
-		return usagef("%s has no dataset %q", s.collaboration, dataset)
+	if _, known := d.Manifest.Dataset(u.Dataset); !known {
+		return usagef("%s has no dataset %q", s.collaboration, u.Dataset)
 	}
 	a.banner(d.Manifest.Mesh.Mode)
 	p := newProgress(a.Err)
-	u := client.Upload{
-		Client: s.Client, Documents: d, Dataset: dataset, File: file, Steward: s.key, Program: program, Home: a.home,
-		Progress: p.bytes, Phase: p.phase,
-	}
+	u.Client, u.Documents, u.Steward, u.Program, u.Home, u.Progress, u.Phase = s.Client, d, s.key, program, a.home, p.bytes, p.phase
 	raw, err := u.Run(ctx)
 	p.clear()
 	if err != nil {

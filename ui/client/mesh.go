@@ -43,6 +43,15 @@ func (c *Client) Documents(ctx context.Context, collaboration string, version in
 	return CheckDocuments(status, previous)
 }
 
+// InForce fetches the version of a manifest that holds now: the newest that came into force, whether or not a later one is proposed.
+func (c *Client) InForce(ctx context.Context, collaboration string) (Documents, error) {
+	d, err := c.Documents(ctx, collaboration, 0)
+	if err == nil && (d.State == "proposed" || d.State == "rejected") && d.Manifest.Version > 1 {
+		return c.Documents(ctx, collaboration, d.Manifest.Version-1)
+	}
+	return d, err
+}
+
 // ErrNoCollaboration says that a collaboration has to be named.
 var ErrNoCollaboration = errors.New("which collaboration?")
 

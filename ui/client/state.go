@@ -7,27 +7,25 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
-	"time"
 
 	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/upload"
 )
 
-// uploadState is what an interrupted upload needs to go on: which file it was, under which name it was opened, and what was sent. It
+// uploadState is what an interrupted upload needs to go on: which files they were, under which name it was opened, and what was sent. It
 // holds digests only, no key and no rows.
 type uploadState struct {
 	file string
 	mu   sync.Mutex
 
-	Path     string     `json:"path"`
-	Size     int64      `json:"size"`
-	Modified time.Time  `json:"modified"`
-	Manifest string     `json:"manifest"`
-	PartSize int64      `json:"part_size"`
-	Key      string     `json:"key"` // idempotency key of the upload
-	ID       string     `json:"id"`
-	Parts    []sentPart `json:"parts"`
+	Files    []sourceFile `json:"files"`
+	Manifest string       `json:"manifest"`
+	PartSize int64        `json:"part_size"`
+	Key      string       `json:"key"` // idempotency key of the upload
+	ID       string       `json:"id"`
+	Parts    []sentPart   `json:"parts"`
 }
 
 // sentPart is a part as it was sent. Plain is the digest of its rows, which tells whether the file still is the one that was begun.
@@ -40,20 +38,13 @@ func (u *Upload) stateFile() string {
 	return filepath.Join(u.Home, "uploads", filepath.Base(u.Documents.Manifest.Collaboration+"."+u.Dataset)+".json")
 }
 
-func (u *Upload) fresh(info fs.FileInfo) *uploadState {
-	path, err := filepath.Abs(u.File)
-	if err != nil {
-		path = u.File
-	}
-	return &uploadState{
-		file: u.stateFile(), Path: path, Size: info.Size(), Modified: info.ModTime().UTC(), Manifest: u.Documents.Digest.String(),
-		PartSize: u.PartSize, Key: NewIdempotencyKey(),
-	}
+func (u *Upload) fresh(source *source) *uploadState {
+	return &uploadState{file: u.stateFile(), Files: source.files, Manifest: u.Documents.Digest.String(), PartSize: u.PartSize, Key: NewIdempotencyKey()}
 }
 
-// resume takes up the state of an earlier run, if that was for the same file under the same manifest.
-func (u *Upload) resume(info fs.FileInfo) (*uploadState, error) {
-	fresh := u.fresh(info)
+// resume takes up the state of an earlier run, if that was for the same files under the same manifest.
+func (u *Upload) resume(source *source) (*uploadState, error) {
+	fresh := u.fresh(source)
 	raw, err := os.ReadFile(fresh.file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fresh, nil
@@ -65,8 +56,9 @@ func (u *Upload) resume(info fs.FileInfo) (*uploadState, error) {
 	if err := json.Unmarshal(raw, kept); err != nil {
 		return nil, fmt.Errorf("take the upload up again: %s: %w; remove the file to start anew", fresh.file, err)
 	}
-	same := kept.Path == fresh.Path && kept.Size == fresh.Size && kept.Modified.Equal(fresh.Modified) &&
-		kept.Manifest == fresh.Manifest && kept.PartSize == fresh.PartSize
+	same := slices.EqualFunc(kept.Files, fresh.Files, func(a, b sourceFile) bool {
+		return a.Path == b.Path && a.Size == b.Size && a.Modified.Equal(b.Modified)
+	}) && kept.Manifest == fresh.Manifest && kept.PartSize == fresh.PartSize
 	if !same {
 		return fresh, nil
 	}

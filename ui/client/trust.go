@@ -29,14 +29,18 @@ type Documents struct {
 	*document.Bundle
 	Raw    document.SignedForm
 	Digest canon.Digest
-	State  string // as the coordinator says
+	State  string // as the coordinator says, like all below
 	approval.Status
+
+	PausedBy []string
+	Off      []string // people who were off-boarded, or whose participant left
+	Left     []string // participants who left
 }
 
 // CheckDocuments opens what a coordinator sent and checks digests and every approval by itself. Approvals are checked against the
 // keys that the manifest names: that these are the right keys, only someone who knows the participants can tell. previous is the version before, nil for the first.
 func CheckDocuments(status *concordatv1.ManifestStatus, previous *document.Manifest) (Documents, error) {
-	d := Documents{State: status.GetState(), Raw: document.SignedForm{Manifest: status.GetDocuments().GetManifest(), Policies: status.GetDocuments().GetPolicies()}}
+	d := Documents{State: status.GetState(), PausedBy: status.GetPausedBy(), Off: status.GetOff(), Left: status.GetLeft(), Raw: document.SignedForm{Manifest: status.GetDocuments().GetManifest(), Policies: status.GetDocuments().GetPolicies()}}
 	var err error
 	if d.Bundle, err = document.OpenSigned(d.Raw.Manifest, d.Raw.Policies); err != nil {
 		return d, fmt.Errorf("check the manifest: %w", err)

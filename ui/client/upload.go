@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"strings"
 	"time"
 
 	"concordat.dev/protocol/authn"
@@ -24,12 +21,16 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Upload is one file on its way to become a version of a dataset.
+// Upload is a file, or several, on the way to become a version of a dataset.
 type Upload struct {
 	Client    *Client
 	Documents Documents // checked, complete, pinning this mesh
 	Dataset   string
 	File      string
+	More      []string       // further files of the same format, with the same columns
+	Format    string         // upload.CSV and so on; what is not said of format, dialect and columns is found in the file
+	Dialect   upload.Dialect // how texts are written
+	Columns   []string       // in order, of a text without header
 	Steward   key.Private
 	Program   string // name and version of the program that encrypts, for the statement
 	Home      string // where the state is kept that lets an interrupted upload go on
@@ -40,11 +41,8 @@ type Upload struct {
 	Phase func(string)
 }
 
-// Why an upload did not start.
-var (
-	ErrNotCSV = errors.New("not a CSV file with a header line")
-	ErrGone   = errors.New("the upload that was begun is gone")
-)
+// ErrGone says that the upload that was begun cannot go on.
+var ErrGone = errors.New("the upload that was begun is gone")
 
 // parallel parts: one is encrypted while another is on its way. Each takes its size in memory.
 const parallelParts = 2
@@ -54,33 +52,34 @@ func (u *Upload) Run(ctx context.Context) ([]byte, error) {
 	if u.PartSize <= 0 || u.PartSize > upload.MaxPart {
 		u.PartSize = upload.MaxPart
 	}
-	f, err := os.Open(u.File)
-	if err != nil {
-		return nil, fmt.Errorf("open the data: %w", err)
+	if err := u.inspect(); err != nil {
+		return nil, err
 	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("open the data: %w", err)
-	}
-	columns, err := header(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", u.File, err)
-	}
-	s, err := u.resume(info)
+	source, err := u.open()
 	if err != nil {
 		return nil, err
 	}
-	target, err := u.send(ctx, f, info.Size(), s)
+	defer source.close()
+	s, err := u.resume(source)
+	if err != nil {
+		return nil, err
+	}
+	target, err := u.send(ctx, source, s)
 	if errors.Is(err, ErrGone) {
-		s = u.fresh(info)
-		target, err = u.send(ctx, f, info.Size(), s)
+		s = u.fresh(source)
+		target, err = u.send(ctx, source, s)
 	}
 	if err != nil {
 		return nil, err
 	}
 	statement := upload.Statement{
-		Target: target, Format: upload.CSV, Columns: columns, Client: u.Program, Issued: time.Now().UTC().Format(time.RFC3339),
+		Target: target, Format: u.Format, Columns: u.Columns, Client: u.Program, Issued: time.Now().UTC().Format(time.RFC3339),
+	}
+	if u.Dialect != (upload.Dialect{}) {
+		statement.Dialect = &u.Dialect
+	}
+	if len(source.files) > 1 {
+		statement.Files = source.counts(u.PartSize)
 	}
 	for n := range s.Parts {
 		statement.Parts = append(statement.Parts, s.Parts[n].Part)
@@ -93,34 +92,12 @@ func (u *Upload) Run(ctx context.Context) ([]byte, error) {
 }
 
 // send opens the upload and sends its parts.
-func (u *Upload) send(ctx context.Context, f *os.File, size int64, s *uploadState) (upload.Target, error) {
+func (u *Upload) send(ctx context.Context, source *source, s *uploadState) (upload.Target, error) {
 	target, recipient, err := u.offer(ctx, s)
 	if err != nil {
 		return target, err
 	}
-	return target, u.parts(ctx, f, size, s, target, recipient)
-}
-
-// header reads the first line of a CSV file.
-func header(f *os.File) ([]string, error) {
-	start := make([]byte, 4)
-	n, err := io.ReadFull(f, start)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, fmt.Errorf("%w: it is empty", ErrNotCSV)
-	}
-	switch {
-	case bytes.HasPrefix(start[:n], []byte{0x1f, 0x8b}):
-		return nil, fmt.Errorf("%w: it is packed with gzip, unpack it first", ErrNotCSV)
-	case bytes.HasPrefix(start[:n], []byte("PAR1")):
-		return nil, fmt.Errorf("%w: it is Parquet", ErrNotCSV)
-	}
-	r := csv.NewReader(io.LimitReader(io.MultiReader(bytes.NewReader(start[:n]), f), 1<<20))
-	columns, err := r.Read()
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNotCSV, err)
-	}
-	columns[0] = strings.TrimPrefix(columns[0], "\ufeff")
-	return columns, nil
+	return target, u.parts(ctx, source, s, target, recipient)
 }
 
 // offer opens the upload, or the one that was begun, and checks that the recipient was made by a worker of the pinned mesh for it.
@@ -154,7 +131,7 @@ func (u *Upload) offer(ctx context.Context, s *uploadState) (upload.Target, *age
 }
 
 // parts sends all parts that the object store does not have yet as they were begun.
-func (u *Upload) parts(ctx context.Context, f *os.File, total int64, s *uploadState, target upload.Target, recipient *age.HybridRecipient) error {
+func (u *Upload) parts(ctx context.Context, source *source, s *uploadState, target upload.Target, recipient *age.HybridRecipient) error {
 	status, err := Unary(ctx, u.Client, &concordatv1.UploadStatusRequest{UploadId: target.Upload}, Services.UploadStatus)
 	if err != nil {
 		return err
@@ -166,16 +143,15 @@ func (u *Upload) parts(ctx context.Context, f *os.File, total int64, s *uploadSt
 	for _, p := range status.GetParts() {
 		there[p.GetNumber()] = p.GetDigest()
 	}
-	count := int((total + u.PartSize - 1) / u.PartSize)
-	if count > upload.MaxParts {
-		return fmt.Errorf("the file has %d parts of %d bytes, at most %d fit into one upload", count, u.PartSize, upload.MaxParts)
+	sections := source.sections(u.PartSize)
+	if len(sections) > upload.MaxParts {
+		return fmt.Errorf("the data has %d parts of %d bytes, at most %d fit into one upload", len(sections), u.PartSize, upload.MaxParts)
 	}
-	s.size(count)
-	meter := &meter{total: total, report: u.Progress}
+	s.size(len(sections))
+	meter := &meter{total: source.size, report: u.Progress}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelParts)
-	for n := range count {
-		section := io.NewSectionReader(f, int64(n)*u.PartSize, min(u.PartSize, total-int64(n)*u.PartSize))
+	for n, section := range sections {
 		group.Go(func() error {
 			return u.part(ctx, section, n, s, target, recipient, there[uint32(n+1)], meter)
 		})
@@ -185,24 +161,28 @@ func (u *Upload) parts(ctx context.Context, f *os.File, total int64, s *uploadSt
 
 // part sends part n (from 0), unless the very same one is there.
 func (u *Upload) part(ctx context.Context, section *io.SectionReader, n int, s *uploadState, target upload.Target, recipient *age.HybridRecipient, there string, m *meter) error {
-	sum := sha256.New()
-	if _, err := io.Copy(sum, section); err != nil {
-		return fmt.Errorf("read part %d: %w", n+1, err)
-	}
-	plain := canon.Of([sha256.Size]byte(sum.Sum(nil)))
-	if known := s.part(n); known.Plain == plain && there != "" && known.Digest.String() == there {
-		m.add(section.Size(), true)
-		return nil
-	}
-	if _, err := section.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("read part %d: %w", n+1, err)
+	known := s.part(n)
+	if there != "" && known.Digest.String() == there {
+		sum := sha256.New()
+		if _, err := io.Copy(sum, section); err != nil {
+			return fmt.Errorf("read part %d: %w", n+1, err)
+		}
+		if known.Plain == canon.Of([sha256.Size]byte(sum.Sum(nil))) {
+			m.add(section.Size(), true)
+			return nil
+		}
+		if _, err := section.Seek(0, io.SeekStart); err != nil {
+			return fmt.Errorf("read part %d: %w", n+1, err)
+		}
 	}
 	var ciphertext bytes.Buffer
-	ciphertext.Grow(int(section.Size()) + int(section.Size())/2048 + 4096)
-	part, err := upload.EncryptPart(&ciphertext, recipient, target.Header(uint32(n+1)), section)
+	ciphertext.Grow(int(section.Size()) + int(section.Size())/2048 + 8192)
+	sum := sha256.New()
+	part, err := upload.EncryptPart(&ciphertext, recipient, target.Header(uint32(n+1)), io.TeeReader(section, sum))
 	if err != nil {
 		return err
 	}
+	plain := canon.Of([sha256.Size]byte(sum.Sum(nil)))
 	if err := u.put(ctx, target.Upload, n+1, part, ciphertext.Bytes()); err != nil {
 		return fmt.Errorf("send part %d: %w", n+1, err)
 	}

@@ -3,6 +3,7 @@ package client_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"concordat.dev/protocol/upload"
 	"concordat.dev/ui/client"
 	"concordat.dev/ui/client/clienttest"
+	"concordat.dev/ui/sample"
 )
 
 func newKey(t *testing.T) key.Private {
@@ -163,12 +165,38 @@ func TestOfferForElsewhereIsRefused(t *testing.T) {
 	}
 }
 
-func TestNoCSV(t *testing.T) {
-	for content, want := range map[string]string{"\x1f\x8b\x08\x00": "gzip", "PAR1....": "Parquet", "": "empty"} {
+func TestWhatCannotBeReadIsNotSent(t *testing.T) {
+	for content, want := range map[string]error{"\x1f\x8b\x08\x00": sample.ErrUnread, "": sample.ErrUnread, "7,8\n9,10\n": client.ErrNotThePolicys} {
 		r := newRoom(t, content)
-		if _, err := r.upload.Run(t.Context()); !errors.Is(err, client.ErrNotCSV) || !strings.Contains(err.Error(), want) {
+		if _, err := r.upload.Run(t.Context()); !errors.Is(err, want) {
 			t.Errorf("%q: %v", content, err)
 		}
+		if r.Upload.Puts > 0 {
+			t.Errorf("%q: something was sent", content)
+		}
+	}
+}
+
+func TestFormatAndFilesAreSigned(t *testing.T) {
+	r := newRoom(t, "n;id\n1,5;a\n")
+	second := filepath.Join(t.TempDir(), "more.csv")
+	if err := os.WriteFile(second, []byte("n;id\n2,5;b\n3,5;c\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.upload.More = []string{second}
+	if _, err := r.upload.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := r.Upload.Signed
+	if s.Format != upload.CSV || s.Dialect == nil || s.Dialect.Delimiter != ";" || fmt.Sprint(s.Files) != "[2 2]" || len(s.Parts) != 4 || s.Parts[0].Plain != 10 {
+		t.Errorf("%+v", s)
+	}
+	r = newRoom(t, "PAR1 and so on")
+	if _, err := r.upload.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.Upload.Signed; s.Format != upload.Parquet || s.Dialect != nil || len(s.Columns) != 0 {
+		t.Errorf("%+v", s)
 	}
 }
 
