@@ -236,7 +236,7 @@ func (d *decider) temporal(e *plan.Call, args []fact) fact {
 		out = a
 		if finer(unit, a.unit) {
 			d.refuse(refusal.Grain, e.Span, a.from, "grain: "+a.unit, fmt.Sprintf("%s is finer than the grain of %s, which is the %s.", one(unit), a.name(), a.unit),
-				fmt.Sprintf("Use date_trunc('%s', %s), or a coarser unit.", a.unit, a.name()))
+				coarserHint(e.Op, a))
 			return fact{role: bad}
 		}
 	}
@@ -290,6 +290,13 @@ func (d *decider) shift(e *plan.Call, f fact, s *plan.Step) fact {
 	}
 	f.bare = false
 	return f
+}
+
+func coarserHint(op string, f fact) string {
+	if op == "date_trunc" {
+		return fmt.Sprintf("Use date_trunc('%s', %s).", f.unit, f.name())
+	}
+	return "The finest unit of " + f.name() + " is the " + f.unit + "."
 }
 
 // one is a unit of time with its article.

@@ -66,10 +66,32 @@ func (l *lineage) say(format string, args ...any) {
 
 func (l *lineage) of(e plan.Expr, cols []taint) taint {
 	out := taint{}
-	for _, i := range plan.Columns(e) {
-		for s := range cols[i] {
-			out[s] = true
+	add := func(e plan.Expr, measures bool) {
+		for _, i := range plan.Columns(e) {
+			for s := range cols[i] {
+				if s.role == "measure" && !measures {
+					s.role = "dimension"
+				}
+				out[s] = true
+			}
 		}
+	}
+	switch n := e.(type) {
+	case *plan.Case: // what decides is no value
+		for _, w := range n.Whens {
+			add(w.Cond, false)
+			add(w.Then, true)
+		}
+		add(n.Else, true)
+	case *plan.Call:
+		switch n.Op {
+		case "floor", "=", "<>", "<", "<=", ">", ">=", "in", "like", "is_null", "and", "or", "not": // bins and conditions are at the grain
+			add(e, false)
+		default:
+			add(e, true)
+		}
+	default:
+		add(e, true)
 	}
 	return out
 }

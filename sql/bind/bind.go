@@ -165,9 +165,9 @@ func (b *binder) alignUnion(u *plan.Union) bool {
 		project := &plan.Project{Input: part}
 		changed := false
 		for i, c := range schema {
-			var e plan.Expr = &plan.Col{Index: i, Name: c.Name, T: c.Type}
+			var e plan.Expr = &plan.Col{Span: u.Span, Index: i, Name: c.Name, T: c.Type, Starred: true}
 			if c.Type != types[i] {
-				e, changed = &plan.Cast{Arg: e, T: types[i]}, true
+				e, changed = &plan.Cast{Span: u.Span, Arg: e, T: types[i]}, true
 			}
 			project.Exprs, project.Names = append(project.Exprs, e), append(project.Names, first[i].Name)
 		}

@@ -82,7 +82,7 @@ func instead(name string) string {
 		known = append(known, k)
 	}
 	if n := near(name, known); n != "" && len(name) > 2 {
-		return "Did you mean " + n + "?"
+		return "Did you mean " + n + "(…)?"
 	}
 	return "Leave it out; docs/LANGUAGE.md lists the functions."
 }

@@ -101,7 +101,7 @@ func (b *binder) unknownColumn(e *ast.Column, s *scope) {
 	for _, c := range s.columns {
 		known = append(known, c.name)
 	}
-	suggestion := "Use a column that the manifest's policies list."
+	suggestion := "The manifest's policies list the columns."
 	if hint := instead(strings.ToLower(e.Names[0])); strings.HasPrefix(hint, "Write the date") {
 		suggestion = hint
 	}

@@ -23,6 +23,7 @@ type selection struct {
 	prints  map[string]int // fingerprint of a key -> its index
 	aggs    []plan.Agg
 	windows []plan.WindowFunc
+	grouped bool // GROUP BY, HAVING or an aggregate
 	ordered bool // ORDER BY means something: in the outermost query, or with LIMIT
 }
 
@@ -35,7 +36,7 @@ func (b *binder) selects(q *ast.Select, env *environment, outer *scope, top bool
 	input = sel.where(input)
 	sel.post = sel.pre
 	aggregated := q.GroupAll || len(q.GroupBy) > 0 || q.Having != nil || anyAggregate(q)
-	if aggregated {
+	if sel.grouped = aggregated; aggregated {
 		sel.bindKeys()
 		sel.post.resolved = sel.aboveAggregate
 	} else {
@@ -216,7 +217,7 @@ func (sel *selection) items() ([]plan.Expr, []string) {
 		if star, ok := it.Expr.(*ast.Star); ok {
 			for _, c := range sel.star(star, sel.pre.scope) {
 				name := c.(*plan.Col).Name
-				if len(sel.keys) > 0 || len(sel.aggs) > 0 {
+				if sel.grouped {
 					c = sel.expr(&ast.Column{Span: star.Span, Names: []string{name}}, sel.post)
 				}
 				exprs, names = append(exprs, c), append(names, name)

@@ -30,7 +30,7 @@ type shape struct {
 func plain(r Relation) shape {
 	s := shape{base: r}
 	for i, c := range r.Schema() {
-		s.exprs = append(s.exprs, &Col{Index: i, Name: c.Name, T: c.Type})
+		s.exprs = append(s.exprs, &Col{Index: i, Name: c.Name, T: c.Type, Starred: true}) // passed on, not asked for
 		s.names = append(s.names, c.Name)
 	}
 	return s
