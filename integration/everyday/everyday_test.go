@@ -17,15 +17,14 @@ import (
 	_ "github.com/duckdb/duckdb-go/v2"
 	"github.com/goccy/go-yaml"
 
-	"concordat.dev/policies/mechanism"
 	"concordat.dev/protocol/document"
 	"concordat.dev/sql/eval"
 	"concordat.dev/sql/plan"
 	"concordat.dev/sql/render"
 	"concordat.dev/worker/engine"
+	"concordat.dev/worker/engine/reference"
 	"concordat.dev/worker/ingest"
 	"concordat.dev/worker/query"
-	"concordat.dev/worker/release"
 	"concordat.dev/worker/token"
 )
 
@@ -152,7 +151,7 @@ func TestEveryday(t *testing.T) {
 			}
 			rows := make([][]any, len(groups))
 			for i, g := range groups {
-				rows[i] = append(append([]any{}, g.Keys...), exact(&r.Spec, g)...)
+				rows[i] = append(append([]any{}, g.Keys...), reference.Exact(&r.Spec, g)...)
 			}
 			var have [][]any
 			for _, row := range eval.Relation(r.Outer, func(plan.Relation) [][]any { return rows }) {
@@ -161,47 +160,6 @@ func TestEveryday(t *testing.T) {
 			same(t, answered(t, db, c.SQL), have, r.Outer.Schema())
 		})
 	}
-}
-
-// exact are the cells of a group without noise.
-func exact(spec *mechanism.Spec, g release.Group) []any {
-	var out []any
-	value := func(column int) float64 {
-		f, _ := new(big.Float).SetInt(g.Sums[column]).Float64()
-		return f * spec.Columns[column].Scale
-	}
-	for _, c := range spec.Cells {
-		switch c.Kind {
-		case mechanism.CellAverage:
-			out = append(out, value(c.Columns[0])/value(c.Columns[1])+spec.Columns[c.Columns[0]].Midpoint)
-		case mechanism.CellQuantile:
-			out = append(out, quantile(spec.Columns[c.Columns[0]], g.Leaves[c.Columns[0]], c.Quantile))
-		default:
-			v := any(value(c.Columns[0]))
-			if c.Integer {
-				v = int64(math.Round(v.(float64)))
-			}
-			out = append(out, v)
-		}
-	}
-	return out
-}
-
-// quantile is the middle of the leaf that holds it.
-func quantile(c mechanism.Column, leaves map[int]int64, q float64) float64 {
-	var at []int
-	var n, below int64
-	for leaf, count := range leaves {
-		at = append(at, leaf)
-		n += count
-	}
-	sort.Ints(at)
-	for _, leaf := range at {
-		if below += leaves[leaf]; float64(below) >= q*float64(n) {
-			return c.Low + (float64(leaf)+0.5)*(c.High-c.Low)/math.Exp2(float64(c.Levels))
-		}
-	}
-	return math.NaN()
 }
 
 // answered is what plain DuckDB says. Windows order by times as they were stored.

@@ -46,7 +46,7 @@ type Engine struct {
 	connector *duckdb.Connector
 	db        *sql.DB
 	mu        sync.RWMutex
-	tables    map[string]render.Table
+	tables    map[string]loaded
 	temporary int
 }
 
@@ -56,7 +56,7 @@ func Open(cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, &Failure{"open", err}
 	}
-	e := &Engine{connector: connector, db: sql.OpenDB(connector), tables: map[string]render.Table{}}
+	e := &Engine{connector: connector, db: sql.OpenDB(connector), tables: map[string]loaded{}}
 	for _, statement := range lockdown(cfg) {
 		if _, err := e.db.Exec(statement); err != nil {
 			return nil, errors.Join(&Failure{"lock down", fmt.Errorf("%s: %w", statement, err)}, e.Close())
@@ -93,7 +93,7 @@ func (e *Engine) Drop(ctx context.Context, name string) error {
 	if !ok {
 		return nil
 	}
-	for _, statement := range forget(table) {
+	for _, statement := range table.forget {
 		if _, err := e.db.ExecContext(ctx, statement); err != nil {
 			return &Failure{"drop", err}
 		}
@@ -111,7 +111,7 @@ func (e *Engine) Tables(names map[string]string) (render.Tables, error) {
 		if !ok {
 			return nil, &Failure{"find dataset", errors.New(name + " is not loaded")}
 		}
-		out[dataset] = t
+		out[dataset] = t.Table
 	}
 	return out, nil
 }

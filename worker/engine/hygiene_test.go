@@ -9,6 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"concordat.dev/protocol/document"
 	"concordat.dev/sql/plan"
 	"concordat.dev/sql/render"
 )
@@ -112,5 +117,37 @@ func TestOutOfMemoryTellsNothing(t *testing.T) {
 	}
 	if _, err := e.db.Exec("SELECT 1"); err != nil {
 		t.Errorf("the engine does not go on: %v", err)
+	}
+}
+
+// TestDropLeavesNothing loads and drops a dataset: no table, view or type stays.
+func TestDropLeavesNothing(t *testing.T) {
+	e := locked(t, Config{Threads: 1})
+	policy := &document.Policy{Dataset: "a.b", Unit: document.Unit{Column: "id", Namespace: "n"}, Columns: map[string]document.Column{
+		"id": {Type: "varchar", Role: "identifier"}, "kind": {Type: "varchar", Role: "dimension", Domain: &document.Domain{Values: []any{"x", "it's", nil}}}}}
+	schema := arrow.NewSchema([]arrow.Field{{Name: "id", Type: arrow.PrimitiveTypes.Int64}, {Name: "kind", Type: arrow.BinaryTypes.String, Nullable: true}}, nil)
+	b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
+	defer b.Release()
+	b.Field(0).(*array.Int64Builder).AppendValues([]int64{1, 1, 2}, nil)
+	b.Field(1).(*array.StringBuilder).AppendValues([]string{"x", "it's", "strange"}, nil)
+	for range 2 {
+		reader, err := array.NewRecordReader(schema, []arrow.RecordBatch{b.NewRecordBatch()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Load(context.Background(), "set", policy, reader); err != nil {
+			t.Fatal(err)
+		}
+		reader.Release()
+		if err := e.Drop(context.Background(), "set"); err != nil {
+			t.Fatal(err)
+		}
+		b.Field(0).(*array.Int64Builder).AppendValues([]int64{3}, nil)
+		b.Field(1).(*array.StringBuilder).AppendNull()
+	}
+	var left int
+	query := "SELECT (SELECT count(*) FROM duckdb_tables()) + (SELECT count(*) FROM duckdb_views() WHERE NOT internal) + (SELECT count(*) FROM duckdb_types() WHERE NOT internal)"
+	if err := e.db.QueryRow(query).Scan(&left); err != nil || left != 0 {
+		t.Errorf("%d things left, error %v", left, err)
 	}
 }

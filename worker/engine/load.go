@@ -41,15 +41,21 @@ func (e *Engine) Load(ctx context.Context, name string, policy *document.Policy,
 	}
 	_ = run(context.WithoutCancel(ctx), conn, "DROP TABLE IF EXISTS "+l.name("read"))
 	if err != nil {
-		for _, statement := range forget(table) {
+		for _, statement := range l.forget() {
 			_ = run(context.WithoutCancel(ctx), conn, statement)
 		}
 		return &Failure{"load", err}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.tables[name] = table
+	e.tables[name] = loaded{table, l.forget()}
 	return nil
+}
+
+// loaded is a dataset in memory, and the statements that free it.
+type loaded struct {
+	render.Table
+	forget []string
 }
 
 type loading struct {
@@ -128,14 +134,14 @@ func (l loading) arrange(table render.Table, reader array.RecordReader) []string
 		return []string{fmt.Sprintf("ALTER TABLE %s RENAME TO %s", l.name("read"), table.Name)}
 	}
 	var out, items []string
-	for i, field := range reader.Schema().Fields() {
+	for _, field := range reader.Schema().Fields() {
 		column := render.Identifier(field.Name)
 		if _, coded := table.Codes[field.Name]; coded {
 			quoted := values(l.policy.Columns[field.Name])
 			for i, v := range quoted {
 				quoted[i] = render.Quote(v)
 			}
-			kind := fmt.Sprintf("%s_%d", l.name("code"), i)
+			kind := l.dictionary(field.Name)
 			out = append(out, "CREATE TYPE "+kind+" AS ENUM ("+strings.Join(quoted, ", ")+")")
 			column = fmt.Sprintf("TRY_CAST(%[1]s AS %[2]s) AS %[1]s", column, kind)
 		}
@@ -147,11 +153,19 @@ func (l loading) arrange(table render.Table, reader array.RecordReader) []string
 		fmt.Sprintf("CREATE TABLE %[1]s AS SELECT %[2]s AS u, count(*) AS n FROM %[3]s GROUP BY %[2]s HAVING count(*) > 1", table.Heavy, unit, table.Name))
 }
 
+func (l loading) dictionary(column string) string {
+	return render.Identifier(l.name("code") + "_" + column)
+}
+
 // forget drops what Load made.
-func forget(table render.Table) []string {
+func (l loading) forget() []string {
+	table := l.table()
 	out := []string{"DROP TABLE IF EXISTS " + table.Name}
 	if table.Heavy != "" {
 		out = append(out, "DROP TABLE IF EXISTS "+table.Heavy)
+	}
+	for column := range table.Codes {
+		out = append(out, "DROP TYPE IF EXISTS "+l.dictionary(column))
 	}
 	return out
 }
