@@ -24,6 +24,7 @@ var benchmarks = []struct {
 	{"query", nil, []string{"-scale", "0.1"}},
 	{"datapath", []string{"-rows", "10000000"}, []string{"-rows", "1000000"}},
 	{"mesh", []string{"-rows", "10000000"}, []string{"-rows", "1000000"}},
+	{"receipt", nil, []string{"-times", "50"}},
 }
 
 func main() {
