@@ -70,6 +70,17 @@ func Between(before, after *document.Bundle) []Change {
 			l.policy(id, old.WithDefaults(), now.WithDefaults())
 		}
 	}
+	return l.sorted()
+}
+
+// Policies lists the changes from one policy to the next, in the same order.
+func Policies(before, after *document.Policy) []Change {
+	l := &list{}
+	l.policy(after.Dataset, before.WithDefaults(), after.WithDefaults())
+	return l.sorted()
+}
+
+func (l *list) sorted() []Change {
 	order := map[Effect]int{Weaker: 0, Neutral: 1, Tighter: 2, TextOnly: 3}
 	sort.SliceStable(l.changes, func(i, j int) bool { return order[l.changes[i].Effect] < order[l.changes[j].Effect] })
 	return l.changes

@@ -25,7 +25,7 @@ func (a *app) keyCommand() *cobra.Command {
 		Long:    "Keys lie in HOME/keys, readable by their owner only. Organisations and people have keys of their own: a key is never both.",
 		Example: lines("concordat key new", "concordat key show"),
 	}
-	c.AddCommand(&cobra.Command{
+	c.AddCommand(a.keyEnrol(), &cobra.Command{
 		Use:   "new [NAME]",
 		Short: "Make a key in HOME/keys, or in --key FILE",
 		Long: `Makes an Ed25519 key. The file is readable by its owner only and never overwritten; the public key, which goes into the

@@ -17,7 +17,7 @@ import (
 // listCommand is a command that fetches a JSON array in the name of the caller and prints it; table chooses and words the columns, and
 // is nil where all fields are shown as they are.
 func (a *app) listCommand(c *cobra.Command, empty string, fetch func(context.Context, session, []string) ([]byte, error), table func([]byte) (present.Grid, error)) *cobra.Command {
-	format := formatFlag(c, present.Table, present.JSON, present.CSV)
+	format := formatFlag(c, present.Table, present.JSON, present.JSONLines, present.CSV)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		f, err := format()
 		if err != nil {
@@ -51,18 +51,39 @@ func (a *app) listCommand(c *cobra.Command, empty string, fetch func(context.Con
 }
 
 func (a *app) historyCommand() *cobra.Command {
-	var limit uint32
+	r := &concordatv1.HistoryRequest{}
+	var all bool
 	c := &cobra.Command{
-		Use:     "history",
-		Short:   "Queries that you may see, newest first",
-		Long:    "Analysts see their own queries; stewards, auditors and organisations also those that read their data. json and csv hold the whole text.",
-		Example: lines("concordat history", "concordat history --limit 100 --format csv"),
-		Args:    cobra.NoArgs,
+		Use:   "history",
+		Short: "Queries that you may see, newest first; with --audit the whole trail",
+		Long: `Who asked what when, under which version, at which price, with which receipt. Analysts see their own queries, stewards and
+organisations also those that read their data, auditors all. --audit adds queries that were refused and calls that were denied.
+json, jsonl and csv hold the whole text. Times are 2026-05-01 or 2026-05-01T12:00:00Z, in UTC.`,
+		Example: lines("concordat history", "concordat history --all --audit --format jsonl",
+			"concordat history --person ann@clinic.example --dataset clinic.patients --since 2026-05-01 --format csv"),
+		Args: cobra.NoArgs,
 	}
-	c.Flags().Uint32Var(&limit, "limit", 20, "how many")
+	flags := c.Flags()
+	flags.Uint32Var(&r.Limit, "limit", 20, "how many")
+	flags.BoolVar(&all, "all", false, "as many as there are, up to 10000")
+	flags.BoolVar(&r.Audit, "audit", false, "refused queries and denied calls too")
+	flags.StringVar(&r.Person, "person", "", "only what this person asked")
+	flags.StringVar(&r.Dataset, "dataset", "", "only what read this dataset")
+	flags.StringVar(&r.Since, "since", "", "only from this time on")
+	flags.StringVar(&r.Until, "until", "", "only before this time")
+	flags.StringVar(&r.Text, "text", "", "only queries whose SQL holds this text")
 	return a.listCommand(c, "no queries yet", func(ctx context.Context, s session, _ []string) ([]byte, error) {
-		r, err := client.Unary(ctx, s.Client, &concordatv1.HistoryRequest{Collaboration: s.collaboration, Limit: limit}, client.Services.History)
-		return r.GetEntries(), err
+		r.Collaboration = s.collaboration
+		if all {
+			r.Limit = 10_000
+		}
+		for _, t := range []*string{&r.Since, &r.Until} {
+			if day, err := time.Parse(time.DateOnly, *t); err == nil {
+				*t = day.Format(time.RFC3339)
+			}
+		}
+		found, err := client.Unary(ctx, s.Client, r, client.Services.History)
+		return found.GetEntries(), err
 	}, historyTable)
 }
 
@@ -76,15 +97,17 @@ func historyTable(raw []byte) (present.Grid, error) {
 		Rho      float64 `json:"rho"`
 		Receipt  string  `json:"receipt"`
 		Incident string  `json:"incident"`
+		Reason   string  `json:"reason"`
+		Called   string  `json:"operation"`
 	}
 	g := present.Grid{Columns: []present.Column{
-		{Name: "at"}, {Name: "person"}, {Name: "status"}, {Name: "rho, all owners", Right: true}, {Name: "receipt or incident"}, {Name: "query"},
+		{Name: "at"}, {Name: "person"}, {Name: "status"}, {Name: "rho, all owners", Right: true}, {Name: "receipt, incident or reason"}, {Name: "query"},
 	}}
 	if err := json.Unmarshal(raw, &queries); err != nil {
 		return g, fmt.Errorf("read the history: %w", err)
 	}
 	for _, q := range queries {
-		g.Rows = append(g.Rows, []string{q.At, q.Person, q.Status, present.Short(q.Rho), cmp.Or(q.Receipt, q.Incident), short(q.SQL, 80)})
+		g.Rows = append(g.Rows, []string{q.At, q.Person, q.Status, present.Short(q.Rho), cmp.Or(q.Receipt, q.Incident, short(q.Reason, 60)), cmp.Or(short(q.SQL, 80), q.Called)})
 	}
 	return g, nil
 }
@@ -124,15 +147,21 @@ func budgetTable(raw []byte) (present.Grid, error) {
 		EpsilonSpent     *float64 `json:"epsilon_spent"`
 		SpentQueries     int64    `json:"spent_queries"`
 		RemainingQueries *int64   `json:"remaining_queries"`
+		Used             *float64 `json:"used"`
+		YourRho          *float64 `json:"your_rho_left"`
+		YourQueries      *int64   `json:"your_queries_left"`
 	}
 	g := present.Grid{Columns: []present.Column{
-		{Name: "owner"}, {Name: "namespace"}, {Name: "allowed"}, {Name: "spent so far", Right: true}, {Name: "left", Right: true}, {Name: "epsilon spent"},
+		{Name: "owner"}, {Name: "namespace"}, {Name: "allowed"}, {Name: "spent so far", Right: true}, {Name: "left", Right: true}, {Name: "used", Right: true}, {Name: "epsilon spent"},
 	}}
 	if err := json.Unmarshal(raw, &accounts); err != nil {
 		return g, fmt.Errorf("read the budgets: %w", err)
 	}
 	for _, b := range accounts {
-		row := []string{b.Owner, b.Namespace, "", "", "", ""}
+		row := []string{b.Owner, b.Namespace, "", "", "", "", ""}
+		if b.Used != nil {
+			row[5] = fmt.Sprintf("%.0f %%", 100**b.Used)
+		}
 		switch {
 		case b.Rho != nil && b.RemainingRho != nil:
 			row[2] = "rho " + present.Short(*b.Rho) + " per " + days(b.Period)
@@ -141,10 +170,16 @@ func budgetTable(raw []byte) (present.Grid, error) {
 			}
 			row[3], row[4] = present.Short(b.SpentRho), present.Short(*b.RemainingRho)
 			if b.EpsilonSpent != nil && b.Delta != nil {
-				row[5] = fmt.Sprintf("%s at delta %g", present.Short(*b.EpsilonSpent), *b.Delta)
+				row[6] = fmt.Sprintf("%s at delta %g", present.Short(*b.EpsilonSpent), *b.Delta)
 			}
 		case b.RemainingQueries != nil:
 			row[2], row[3], row[4] = "queries", present.Integer(b.SpentQueries), present.Integer(*b.RemainingQueries)
+		}
+		switch {
+		case b.YourRho != nil:
+			row[4] += " (you: " + present.Short(*b.YourRho) + ")"
+		case b.YourQueries != nil:
+			row[4] += " (you: " + present.Integer(*b.YourQueries) + ")"
 		}
 		g.Rows = append(g.Rows, row)
 	}

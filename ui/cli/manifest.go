@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"concordat.dev/protocol/document"
-	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
 	"concordat.dev/protocol/statement"
 	"concordat.dev/ui/client"
 	"concordat.dev/ui/present"
@@ -24,7 +23,11 @@ func (a *app) manifestCommand() *cobra.Command {
 	c.AddCommand(a.manifestLint(), a.manifestShow(), a.manifestDiff(), a.manifestPin(), a.manifestPropose(), a.manifestSign(), a.manifestApprovalPayload(), a.manifestStatus(),
 		a.manifestStatement(statement.Pause, "Stop queries until it is resumed; one key of a participant suffices"),
 		a.manifestStatement(statement.Resume, "Take this organisation's pause back"),
-		a.manifestStatement(statement.Revoke, "End the collaboration for good"))
+		a.manifestStatement(statement.Revoke, "End the collaboration for good: all keys of data are destroyed"),
+		a.manifestStatement(statement.Reject, "Object to the proposed version; say why by --reason"),
+		a.manifestStatement(statement.Leave, "Leave: this organisation's data is destroyed at once, the next version is without it"),
+		a.manifestStatement(statement.Offboard, "Take all authority from a person of this organisation at once; one key suffices"),
+		a.manifestEnrol())
 	return c
 }
 
@@ -188,9 +191,10 @@ func protectionOf(p *document.Policy) (protection, budget string) {
 
 func (a *app) manifestDiff() *cobra.Command {
 	return &cobra.Command{
-		Use:     "diff DIR [DIR]",
-		Short:   "What a directory changes against the mesh's newest version, or against another directory",
-		Long:    "Compares the signed forms field by field, manifest and policies; with one DIR, the mesh's version is the old one. Exit code 0 also where they differ.",
+		Use:   "diff DIR [DIR]",
+		Short: "What a directory changes against the mesh's newest version, or against another directory",
+		Long: `Says first what the changes mean: what protects less (weaker), more (tighter), as much (neutral), or changes words only (text). Then the
+signed forms field by field. With one DIR, the mesh's version is the old one. Exit code 0 also where they differ.`,
 		Example: lines("concordat manifest diff room", "concordat manifest diff room room-2"),
 		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -202,45 +206,9 @@ func (a *app) manifestDiff() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.printDiff(before, after)
+			return a.printDiff(a.Out, before, after)
 		},
 	}
-}
-
-func (a *app) printDiff(before, after client.Documents) error {
-	changes, err := present.Diff(before.Raw.Manifest, after.Raw.Manifest)
-	if err != nil {
-		return err
-	}
-	ids := map[string]bool{}
-	for _, d := range append(before.Manifest.Datasets, after.Manifest.Datasets...) {
-		if ids[d.ID] {
-			continue
-		}
-		ids[d.ID] = true
-		policy, err := present.Diff(policyBytes(before, d.ID), policyBytes(after, d.ID))
-		if err != nil {
-			return err
-		}
-		for _, c := range policy {
-			c.Path = "policy of " + d.ID + ": " + c.Path
-			changes = append(changes, c)
-		}
-	}
-	if len(changes) == 0 {
-		a.say("no difference: %s", after.Digest)
-	}
-	present.Changes(a.Out, changes)
-	return nil
-}
-
-func policyBytes(d client.Documents, dataset string) []byte {
-	for i, s := range d.Manifest.Datasets {
-		if s.ID == dataset && i < len(d.Raw.Policies) {
-			return d.Raw.Policies[i]
-		}
-	}
-	return nil
 }
 
 func (a *app) manifestPin() *cobra.Command {
@@ -301,8 +269,19 @@ func (a *app) printState(d client.Documents, f present.Format) error {
 	if f == present.JSON {
 		return present.Object(a.Out, map[string]any{
 			"collaboration": d.Manifest.Collaboration, "version": d.Manifest.Version, "digest": d.Digest, "state": d.State,
-			"signed": orEmpty(d.Signed), "missing": orEmpty(d.Missing),
+			"signed": orEmpty(d.Signed), "missing": orEmpty(d.Missing), "paused_by": orEmpty(d.PausedBy), "off_boarded": orEmpty(d.Off), "left": orEmpty(d.Left),
 		})
+	}
+	for _, more := range []struct {
+		list []string
+		text string
+	}{{d.PausedBy, "paused by"}, {d.Off, "without authority:"}, {d.Left, "left:"}} {
+		if len(more.list) > 0 {
+			a.say("%s %s", more.text, strings.Join(more.list, ", "))
+		}
+	}
+	if d.By != "" {
+		a.say("brought into force by %s alone: it only tightens policies of %s", d.By, d.By)
 	}
 	_, err := fmt.Fprintf(a.Out, "%s version %d: %s\nsigned   %s\nmissing  %s\ndigest   %s\n", d.Manifest.Collaboration, d.Manifest.Version, d.State,
 		orNone(strings.Join(d.Signed, ", ")), orNone(strings.Join(d.Missing, ", ")), d.Digest)
@@ -314,44 +293,4 @@ func orEmpty(s []string) []string {
 		return []string{}
 	}
 	return s
-}
-
-// manifestStatement is pause, resume or revoke: a signed statement about the version in force.
-func (a *app) manifestStatement(action statement.Action, short string) *cobra.Command {
-	var reason string
-	var yes bool
-	c := &cobra.Command{
-		Use:     string(action),
-		Short:   short,
-		Long:    short + ".\nThe statement is signed by the organisation's key, names this version by its digest, and stays in the log.",
-		Example: lines(fmt.Sprintf("concordat manifest %s --reason 'data incident' --key clinic.key", action)),
-		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			s, err := a.session(c.Context())
-			if err != nil {
-				return err
-			}
-			d, err := a.documents(c.Context(), s, 0)
-			if err != nil {
-				return err
-			}
-			if err := a.confirm(yes, fmt.Sprintf("%s %s version %d?", action, d.Manifest.Collaboration, d.Manifest.Version)); err != nil {
-				return err
-			}
-			envelope, err := signedStatement(d, action, reason, s.key)
-			if err != nil {
-				return err
-			}
-			status, err := client.Unary(c.Context(), s.Client, &concordatv1.SubmitStatementRequest{Collaboration: s.collaboration, Statement: envelope},
-				client.Services.SubmitStatement)
-			if err != nil {
-				return err
-			}
-			a.say("%s version %d is now %s", d.Manifest.Collaboration, d.Manifest.Version, status.GetState())
-			return nil
-		},
-	}
-	c.Flags().StringVar(&reason, "reason", "", "why, for the other participants")
-	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	return c
 }

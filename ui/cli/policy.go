@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"concordat.dev/policies/change"
 	"concordat.dev/protocol/document"
 	"concordat.dev/ui/client"
 	"concordat.dev/ui/present"
@@ -148,6 +149,7 @@ func (a *app) policyDiff() *cobra.Command {
 		Args:    cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			var sides [2][]byte
+			var policies [2]*document.Policy
 			for i, file := range args {
 				raw, err := os.ReadFile(file)
 				if err != nil {
@@ -157,6 +159,7 @@ func (a *app) policyDiff() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				policies[i] = p
 				if sides[i], err = p.WithDefaults().Canonical(); err != nil {
 					return err
 				}
@@ -167,7 +170,10 @@ func (a *app) policyDiff() *cobra.Command {
 			}
 			if len(changes) == 0 {
 				a.say("no difference")
+				return nil
 			}
+			printMeaning(a.Out, change.Policies(policies[0], policies[1]))
+			fmt.Fprintln(a.Out, "\nfield by field:")
 			present.Changes(a.Out, changes)
 			return nil
 		},

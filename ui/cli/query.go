@@ -41,6 +41,7 @@ csv, arrow and parquet hold the rows with NAME_low and NAME_high beside each agg
 			"concordat query --explain --file study.sql", "concordat query --format parquet --out burden.parquet --file burden.sql"),
 		Args: cobra.MaximumNArgs(1),
 	}
+	c.AddCommand(a.queryPending(), a.queryApprove())
 	format := formatFlag(c, present.Formats...)
 	flags := c.Flags()
 	flags.BoolVar(&f.explain, "explain", false, "judge and price only, with the interval to expect")

@@ -2,12 +2,9 @@ package cli
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/document"
@@ -18,21 +15,6 @@ import (
 	"concordat.dev/ui/present"
 	"github.com/spf13/cobra"
 )
-
-// signedStatement signs a statement about documents, with a fresh nonce and the time where its action needs them.
-func signedStatement(d client.Documents, action statement.Action, reason string, keys ...key.Private) ([]byte, error) {
-	s := d.Statement(action)
-	if action != statement.Propose && action != statement.Approve {
-		var nonce [16]byte
-		_, _ = rand.Read(nonce[:]) // never fails
-		s.Nonce, s.Issued, s.Reason = hex.EncodeToString(nonce[:]), time.Now().UTC().Format(time.RFC3339), reason
-	}
-	envelope, err := statement.Sign(s, keys...)
-	if err != nil {
-		return nil, err
-	}
-	return envelope.Marshal()
-}
 
 func (a *app) manifestPropose() *cobra.Command {
 	var pinned bool
@@ -106,8 +88,8 @@ func (a *app) manifestSign() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "sign --key FILE",
 		Short: "Sign the proposed manifest in the name of an organisation",
-		Long: `Fetches the newest version, checks its digests, its pins against the mesh and its policies, shows what it says and, against an
-earlier version that was signed from here, what changes; then signs its digest. Remember: who signs answers for the other
+		Long: `Fetches the newest version, checks its digests, its pins against the mesh and its policies, shows what it changes against the version
+before, what protects less first, and what it says; then signs its digest. Remember: who signs answers for the other
 participants' keys in it, so compare the digest with them on another channel (--digest), or with one's own directory (--dir).
 With --ssh-signature the organisation's key signed by ssh-keygen: see 'concordat manifest approval-payload'.`,
 		Example: lines("concordat manifest sign --key clinic.key", "concordat manifest sign --key clinic.key --dir room --yes", "concordat manifest sign --key clinic.key --digest sha256:… --yes"),
@@ -154,6 +136,17 @@ func (a *app) sign(ctx context.Context, dir, digest, sshSignature string, yes bo
 		return err
 	}
 	a.banner(d.Manifest.Mesh.Mode)
+	if d.Manifest.Version > 1 {
+		before, err := s.Documents(ctx, s.collaboration, d.Manifest.Version-1)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(a.Err, "what version %d changes:\n", d.Manifest.Version)
+		if err := a.printDiff(a.Err, before, d); err != nil {
+			return err
+		}
+		fmt.Fprintln(a.Err)
+	}
 	if err := summary(a.Err, d); err != nil {
 		return err
 	}

@@ -101,10 +101,10 @@ func scalars(list []any) bool {
 func Changes(w io.Writer, changes []Change) {
 	for _, c := range changes {
 		if c.Before != "" {
-			fmt.Fprintf(w, "- %s: %s\n", clean(c.Path), clean(c.Before))
+			fmt.Fprintf(w, "- %s: %s\n", Clean(c.Path), Clean(c.Before))
 		}
 		if c.After != "" {
-			fmt.Fprintf(w, "+ %s: %s\n", clean(c.Path), clean(c.After))
+			fmt.Fprintf(w, "+ %s: %s\n", Clean(c.Path), Clean(c.After))
 		}
 	}
 }

@@ -2,6 +2,7 @@ package present
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -30,10 +31,10 @@ func (g Grid) Write(w io.Writer) error {
 	header := make([]string, len(g.Columns))
 	rule := make([]string, len(g.Columns))
 	for i, c := range g.Columns {
-		header[i] = clean(c.Name)
+		header[i] = Clean(c.Name)
 		widths[i] = utf8.RuneCountInString(header[i])
 		for _, row := range g.Rows {
-			widths[i] = max(widths[i], utf8.RuneCountInString(clean(row[i])))
+			widths[i] = max(widths[i], utf8.RuneCountInString(Clean(row[i])))
 		}
 		rule[i] = strings.Repeat("─", widths[i])
 	}
@@ -41,7 +42,7 @@ func (g Grid) Write(w io.Writer) error {
 	print := func(row []string) {
 		line := make([]string, len(row))
 		for i, cell := range row {
-			cell = clean(cell)
+			cell = Clean(cell)
 			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
 			if g.Columns[i].Right {
 				line[i] = pad + cell
@@ -65,6 +66,21 @@ func (g Grid) List(w io.Writer, f Format, raw []byte) error {
 	case JSON:
 		_, err := fmt.Fprintf(w, "%s\n", raw)
 		return err
+	case JSONLines:
+		var records []json.RawMessage
+		if err := json.Unmarshal(raw, &records); err != nil {
+			return fmt.Errorf("read the list: %w", err)
+		}
+		for _, r := range records {
+			var line bytes.Buffer
+			if err := json.Compact(&line, r); err != nil {
+				return fmt.Errorf("read the list: %w", err)
+			}
+			if _, err := fmt.Fprintf(w, "%s\n", line.Bytes()); err != nil {
+				return err
+			}
+		}
+		return nil
 	case CSV:
 		c := csv.NewWriter(w)
 		header := make([]string, len(g.Columns))
@@ -95,8 +111,8 @@ func Object(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-// clean writes control characters, bidirectional overrides and invalid UTF-8 visibly: values of datasets reach terminals here.
-func clean(s string) string {
+// Clean writes control characters, bidirectional overrides and invalid UTF-8 visibly: values of datasets reach terminals here.
+func Clean(s string) string {
 	if !strings.ContainsFunc(s, unprintable) {
 		return s
 	}

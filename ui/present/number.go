@@ -70,7 +70,7 @@ func text(v any) string {
 	case nil:
 		return "NULL"
 	case string:
-		return clean(v)
+		return Clean(v)
 	default:
 		return fmt.Sprint(v)
 	}

@@ -25,6 +25,9 @@ const (
 	CSV     Format = "csv"
 	Arrow   Format = "arrow"
 	Parquet Format = "parquet"
+
+	// JSONLines is for lists alone: one object a line.
+	JSONLines Format = "jsonl"
 )
 
 // Formats are all formats.
@@ -120,11 +123,11 @@ func remarks(w io.Writer, a answer.Answer) {
 	}
 	fmt.Fprintf(w, "%s\n", strings.Join(line, "; "))
 	for _, note := range a.Notes {
-		fmt.Fprintf(w, "note: %s\n", clean(note))
+		fmt.Fprintf(w, "note: %s\n", Clean(note))
 	}
 	Prices(w, a.Price)
 	if a.Receipt != nil {
-		fmt.Fprintf(w, "receipt %s, log index %d\n", clean(a.Receipt.ID), a.Receipt.LogIndex)
+		fmt.Fprintf(w, "receipt %s, log index %d\n", Clean(a.Receipt.ID), a.Receipt.LogIndex)
 	}
 }
 
@@ -153,7 +156,7 @@ func Prices(w io.Writer, prices []answer.Price) {
 		if p.AboutMore != nil {
 			parts = append(parts, fmt.Sprintf("about %s more like this", Integer(*p.AboutMore)))
 		}
-		fmt.Fprintf(w, "price: %s/%s %s\n", clean(p.Owner), clean(p.Namespace), strings.Join(parts, ", "))
+		fmt.Fprintf(w, "price: %s/%s %s\n", Clean(p.Owner), Clean(p.Namespace), strings.Join(parts, ", "))
 	}
 }
 
@@ -165,14 +168,14 @@ func explained(out io.Writer, a answer.Answer) error {
 		if i < len(a.Expected) && a.Expected[i] != nil {
 			width = around(*a.Expected[i])
 		}
-		g.Rows = append(g.Rows, []string{clean(c.Name), c.Type, string(c.Kind), width})
+		g.Rows = append(g.Rows, []string{Clean(c.Name), c.Type, string(c.Kind), width})
 	}
 	fmt.Fprintln(out, "would be released; no data was touched, nothing was charged")
 	if err := g.Write(out); err != nil {
 		return err
 	}
 	for _, note := range a.Notes {
-		fmt.Fprintf(out, "note: %s\n", clean(note))
+		fmt.Fprintf(out, "note: %s\n", Clean(note))
 	}
 	Prices(out, a.Price)
 	return nil
@@ -183,7 +186,7 @@ func failure(w io.Writer, a answer.Answer) error {
 	if a.Failure != nil {
 		message, incident = a.Failure.Message, a.Failure.Incident
 	}
-	if _, err := fmt.Fprintf(w, "failed: %s (incident %s)\n", clean(message), clean(incident)); err != nil {
+	if _, err := fmt.Fprintf(w, "failed: %s (incident %s)\n", Clean(message), Clean(incident)); err != nil {
 		return err
 	}
 	if len(a.Price) > 0 {

@@ -54,7 +54,7 @@ func field(v any) string {
 	case json.Number:
 		return plain(v)
 	case string:
-		return clean(v)
+		return Clean(v)
 	case bool:
 		return fmt.Sprint(v)
 	}
@@ -62,7 +62,7 @@ func field(v any) string {
 	if err != nil {
 		return "?"
 	}
-	return clean(string(b))
+	return Clean(string(b))
 }
 
 // fieldsInOrder reads an object and remembers the order of its fields.

@@ -15,21 +15,21 @@ func Refusals(w io.Writer, all []answer.Refusal, sql string) error {
 		return err
 	}
 	for i, r := range all {
-		fmt.Fprintf(w, "\n%d. %s: %s\n", i+1, r.Code, clean(r.Message))
+		fmt.Fprintf(w, "\n%d. %s: %s\n", i+1, r.Code, Clean(r.Message))
 		if r.Span != nil {
 			quote(w, sql, *r.Span)
 		}
 		var about []string
 		for _, field := range [][2]string{{"owner", r.Owner}, {"dataset", r.Dataset}, {"column", r.Column}, {"rule", r.Rule}} {
 			if field[1] != "" {
-				about = append(about, field[0]+" "+clean(field[1]))
+				about = append(about, field[0]+" "+Clean(field[1]))
 			}
 		}
 		if len(about) > 0 {
 			fmt.Fprintf(w, "   %s\n", strings.Join(about, ", "))
 		}
 		if r.Suggestion != "" {
-			fmt.Fprintf(w, "   instead: %s\n", clean(r.Suggestion))
+			fmt.Fprintf(w, "   instead: %s\n", Clean(r.Suggestion))
 		}
 	}
 	return nil

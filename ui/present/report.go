@@ -63,11 +63,11 @@ func (r Report) Write(w io.Writer) error {
 	if !r.Accepted {
 		return r.rejected(w)
 	}
-	fmt.Fprintf(w, "%s accepted: %s of %s\n", clean(r.Dataset), Count(r.Rows, "row"), Count(r.Units, "unit"))
+	fmt.Fprintf(w, "%s accepted: %s of %s\n", Clean(r.Dataset), Count(r.Rows, "row"), Count(r.Units, "unit"))
 	if u := r.RowsPerUnit; u != nil && u.Max > 1 {
 		fmt.Fprintf(w, "rows of one unit: median %s, 95 %% have at most %s, most %s\n", Integer(u.P50), Integer(u.P95), Integer(u.Max))
 		if u.Hint != "" {
-			fmt.Fprintf(w, "  %s\n", clean(u.Hint))
+			fmt.Fprintf(w, "  %s\n", Clean(u.Hint))
 		}
 	}
 	for _, d := range []struct {
@@ -84,7 +84,7 @@ func (r Report) Write(w io.Writer) error {
 		}
 	}
 	if len(r.Ignored) > 0 {
-		fmt.Fprintf(w, "not read, since hidden or not in the policy: %s\n", clean(strings.Join(r.Ignored, ", ")))
+		fmt.Fprintf(w, "not read, since hidden or not in the policy: %s\n", Clean(strings.Join(r.Ignored, ", ")))
 	}
 	g := Grid{Columns: []Column{
 		{Name: "column"}, {Name: "type"}, {Name: "missing", Right: true}, {Name: "out of domain (NULL)", Right: true},
@@ -101,9 +101,9 @@ func (r Report) rejected(w io.Writer) error {
 	kinds := []string{}
 	for _, kind := range slices.Sorted(maps.Keys(r.ErrorCounts)) {
 		all += r.ErrorCounts[kind]
-		kinds = append(kinds, fmt.Sprintf("%s: %s", clean(kind), Integer(r.ErrorCounts[kind])))
+		kinds = append(kinds, fmt.Sprintf("%s: %s", Clean(kind), Integer(r.ErrorCounts[kind])))
 	}
-	fmt.Fprintf(w, "%s rejected: %s in %s; the version before stays as it is\n", clean(r.Dataset), Count(max(all, int64(len(r.Errors))), "error"), Count(r.Read, "row"))
+	fmt.Fprintf(w, "%s rejected: %s in %s; the version before stays as it is\n", Clean(r.Dataset), Count(max(all, int64(len(r.Errors))), "error"), Count(r.Read, "row"))
 	if len(kinds) > 1 {
 		fmt.Fprintf(w, "%s\n", strings.Join(kinds, ", "))
 	}
@@ -113,11 +113,11 @@ func (r Report) rejected(w io.Writer) error {
 			where = "file"
 		}
 		if e.Column != "" {
-			where += ", column " + clean(e.Column)
+			where += ", column " + Clean(e.Column)
 		}
-		fmt.Fprintf(w, "  %s: %s", where, clean(e.Cause))
+		fmt.Fprintf(w, "  %s: %s", where, Clean(e.Cause))
 		if e.Value != "" {
-			fmt.Fprintf(w, ": %s", clean(e.Value))
+			fmt.Fprintf(w, ": %s", Clean(e.Value))
 		}
 		fmt.Fprintln(w)
 	}
