@@ -237,7 +237,7 @@ func (d *decider) deriveCast(e *plan.Cast, in *relation) fact {
 				return d.columnUse(e.Arg, f, "may not be cast to "+string(e.T))
 			}
 			f.role = dimension
-		} else if f.role == measure && !(e.Arg.Type().Whole() && e.T == plan.Double) {
+		} else if f.role == measure && (!e.Arg.Type().Whole() || e.T != plan.Double) {
 			f.grain = 0 // what is rounded meets other steps than the grain's
 		}
 	case flag:

@@ -313,7 +313,7 @@ func (d *decider) aggregate(r *plan.Aggregate) *relation {
 
 // releaseSpan is where the release stands that something else would read.
 func (d *decider) releaseSpan(otherwise refusal.Span) refusal.Span {
-	if d.release != nil && d.release.Span.End > d.release.Span.Start {
+	if d.release != nil && d.release.End > d.release.Start {
 		return d.release.Span
 	}
 	return otherwise

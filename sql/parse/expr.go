@@ -109,10 +109,19 @@ func (d *decoder) constant(o object, location int) ast.Expr {
 	kind := value.object("type")
 	id := kind.text("id")
 	d.finish(o, span)
-	if value.truth("is_null") {
+	raw, null := value.any("value"), value.truth("is_null")
+	info := kind.object("type_info")
+	scale := info.any("scale")
+	info.any("width")
+	if info.text("type"); info.text("alias") != "" || len(info.list("modifiers")) > 0 {
+		d.unsupported(span, "A constant of a type of one's own")
+	}
+	for _, part := range []object{value, kind, info} {
+		d.finish(part, span)
+	}
+	if null {
 		return &ast.Const{Span: span}
 	}
-	raw := value.any("value")
 	switch id {
 	case "BOOLEAN":
 		b, _ := raw.(bool)
@@ -135,7 +144,7 @@ func (d *decoder) constant(o object, location int) ast.Expr {
 			}
 		}
 	case "DECIMAL":
-		if f, ok := decimal(raw, kind.object("type_info").any("scale")); ok {
+		if f, ok := decimal(raw, scale); ok {
 			return &ast.Const{Span: span, Value: f}
 		}
 	}
@@ -266,6 +275,7 @@ func (d *decoder) caseWhen(o object, location int) ast.Expr {
 	for _, v := range o.list("case_checks") {
 		check := newObject(v)
 		when, then := d.expr(check.object("when_expr")), d.expr(check.object("then_expr"))
+		d.finish(check, e.Span)
 		if when == nil || then == nil {
 			complete = false
 			continue
@@ -283,7 +293,7 @@ func (d *decoder) caseWhen(o object, location int) ast.Expr {
 // castTypes are the types that CAST may name (PRIVACY.md R12), by the parser's name.
 var castTypes = map[string]string{
 	"BOOLEAN": "boolean", "TINYINT": "integer", "SMALLINT": "integer", "INTEGER": "integer", "BIGINT": "bigint", "HUGEINT": "bigint",
-	"FLOAT": "double", "DOUBLE": "double", "DECIMAL": "double", "VARCHAR": "varchar", "DATE": "date", "TIMESTAMP": "timestamp",
+	"FLOAT": "double", "DOUBLE": "double", "VARCHAR": "varchar", "DATE": "date", "TIMESTAMP": "timestamp",
 }
 
 func (d *decoder) cast(o object, location int) ast.Expr {
@@ -315,10 +325,13 @@ func (d *decoder) cast(o object, location int) ast.Expr {
 		suggestion := "Cast to boolean, integer, bigint, double, varchar, date or timestamp."
 		if id == "INTERVAL" {
 			suggestion = "Write a number and a unit: INTERVAL 7 DAY."
+		} else if id == "DECIMAL" {
+			suggestion = "Cast to double."
 		}
 		d.unsupported(span, "A CAST to "+strings.ToLower(id), suggestion)
 		return nil
 	}
+	d.finish(kind, span)
 	d.finish(o, span)
 	if c, isConst := arg.(*ast.Const); isConst && name == "boolean" {
 		switch c.Value { // TRUE and FALSE
@@ -344,7 +357,7 @@ func (d *decoder) subquery(o object, location int) ast.Expr {
 	kind := o.text("subquery_type")
 	child := d.optional(o, "child")
 	comparison := o.text("comparison_type")
-	query := d.query(o.object("subquery").object("node"), span)
+	query := d.inner(o.object("subquery"), span)
 	if child != nil {
 		span = span.Cover(child.Place())
 	}

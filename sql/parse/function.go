@@ -58,6 +58,7 @@ func (d *decoder) interval(o object, name string, location int) ast.Expr {
 	if !ok {
 		return nil
 	}
+	shape := []object{o, inner}
 	if unit != "second" {
 		if !madeUp(inner, "CAST") || !castTo(inner, "INTEGER", "BIGINT") {
 			return nil
@@ -69,6 +70,7 @@ func (d *decoder) interval(o object, name string, location int) ast.Expr {
 		if inner, ok = only(trunc); !ok {
 			return nil
 		}
+		shape = append(shape, trunc, inner)
 	}
 	if inner.text("class") != "CAST" || !castTo(inner, "DOUBLE") {
 		return nil
@@ -95,6 +97,12 @@ func (d *decoder) interval(o object, name string, location int) ast.Expr {
 			span.End = d.src.tokens[i+1].end
 		}
 	}
+	for _, node := range shape {
+		for _, key := range []string{"alias", "class", "type", "query_location", "function_name", "children", "child", "cast_type"} {
+			node.any(key)
+		}
+		d.finish(node, span)
+	}
 	return &ast.Interval{Span: span, Count: count, Unit: unit}
 }
 
@@ -110,7 +118,11 @@ func only(o object) (object, bool) {
 func madeUp(o object, class string) bool { return o.text("class") == class && o.location() < 0 }
 
 func castTo(o object, ids ...string) bool {
-	id := o.object("cast_type").text("id")
+	kind := o.object("cast_type")
+	id := kind.text("id")
+	if len(kind.rest()) > 0 {
+		return false
+	}
 	for _, want := range ids {
 		if id == want {
 			return true

@@ -67,9 +67,11 @@ func (d *decoder) statements(o object) ast.Query {
 			Suggestion: "Send each statement as a query of its own."})
 		return nil
 	}
+	d.finish(o, d.src.all())
 	statement := newObject(list[0])
 	node := statement.object("node")
 	statement.any("named_param_map")
+	d.finish(statement, d.src.all())
 	return d.query(node, d.src.all())
 }
 
@@ -217,10 +219,13 @@ func (d *decoder) modifiers(o object, q *ast.Select) {
 			}
 			q.Distinct = true
 		case "LIMIT_PERCENT_MODIFIER":
+			node.any("limit")
+			node.any("offset")
 			d.unsupported(d.src.find("limit"), "LIMIT in percent", "Write LIMIT with a number of rows.")
 		default:
 			d.unsupported(q.Span, words(kind))
 		}
+		d.finish(node, q.Span)
 	}
 }
 
@@ -228,11 +233,14 @@ func (d *decoder) orders(list []any) (out []ast.Order, all bool) {
 	for _, v := range list {
 		node := newObject(v)
 		key := node.object("expression")
+		order := ast.Order{Descending: node.text("type") == "DESCENDING", NullsFirst: node.text("null_order") == "NULLS FIRST"}
+		d.finish(node, d.src.all())
 		if key.text("class") == "STAR" {
 			all = true
 			continue
 		}
-		out = append(out, ast.Order{Expr: d.expr(key), Descending: node.text("type") == "DESCENDING", NullsFirst: node.text("null_order") == "NULLS FIRST"})
+		order.Expr = d.expr(key)
+		out = append(out, order)
 	}
 	return out, all
 }
@@ -284,16 +292,28 @@ func (d *decoder) union(o object, span refusal.Span) ast.Query {
 
 func (d *decoder) with(o object) []ast.CTE {
 	var out []ast.CTE
-	for _, v := range o.object("cte_map").list("map") {
+	ctes := o.object("cte_map")
+	for _, v := range ctes.list("map") {
 		entry := newObject(v)
 		body := entry.object("value")
 		body.any("materialized") // a hint, not a meaning
 		cte := ast.CTE{Name: entry.text("key"), Columns: body.texts("aliases")}
-		cte.Query = d.query(body.object("query").object("node"), d.cteSpan(cte.Name))
-		d.finish(body, d.cteSpan(cte.Name))
+		span := d.cteSpan(cte.Name)
+		cte.Query = d.inner(body.object("query"), span)
+		d.finish(body, span)
+		d.finish(entry, span)
 		out = append(out, cte)
 	}
+	d.finish(ctes, d.src.all())
 	return out
+}
+
+// inner decodes the statement of a subquery.
+func (d *decoder) inner(o object, span refusal.Span) ast.Query {
+	q := d.query(o.object("node"), span)
+	o.any("named_param_map")
+	d.finish(o, span)
+	return q
 }
 
 // cteSpan is name [(columns)] AS (query), found by its name in front of AS.

@@ -73,7 +73,7 @@ func (d *decoder) derived(o object, location int) ast.Table {
 	if o.has("sample") {
 		d.unsupported(d.sample(), "SAMPLE")
 	}
-	t.Query = d.query(o.object("subquery").object("node"), t.Span)
+	t.Query = d.inner(o.object("subquery"), t.Span)
 	d.finish(o, t.Span)
 	if t.Query == nil {
 		return nil

@@ -28,7 +28,7 @@ func NewRoom(c *Choice) *Room {
 	owners := []string{"north", "south", "east"}
 	mechanism := pick(c, document.DifferentialPrivacy, document.DifferentialPrivacy, document.Threshold)
 	for i := 0; i < 2+c.Below(3); i++ {
-		p := policy(c, owners[c.Below(len(owners))], names[i], mechanism)
+		p := policy(c, owners[c.Below(len(owners))], names[i], mechanism) //nolint:gosec // Below(3) is at most 2, so there are at most four
 		room.Policies[p.Dataset] = p
 		room.Datasets = append(room.Datasets, p.Dataset)
 	}
