@@ -84,6 +84,15 @@ func lockdown(cfg Config) []string {
 // Close frees the database and all rows in it.
 func (e *Engine) Close() error { return errors.Join(e.db.Close(), e.connector.Close()) }
 
+// Memory is how many bytes the database holds now, rows of datasets and of running queries together.
+func (e *Engine) Memory(ctx context.Context) (int64, error) {
+	var n int64
+	if err := e.db.QueryRowContext(ctx, "SELECT CAST(sum(memory_usage_bytes) AS BIGINT) FROM duckdb_memory()").Scan(&n); err != nil {
+		return 0, &Failure{"measure memory", err}
+	}
+	return n, nil
+}
+
 // Drop forgets a dataset and frees its rows.
 func (e *Engine) Drop(ctx context.Context, name string) error {
 	e.mu.Lock()

@@ -60,7 +60,9 @@ func (b *bench) close() {
 // generate makes the plain tables, in no order: persons' identifiers are SHA-256 in hex, or 63-bit integers.
 func generate(scale float64, threads int) []string {
 	persons, impressions, conversions := int(5e6*scale), int(1e7*scale), int(2.5e6*scale)
-	letter := func(prefix, of string, n int) string { return fmt.Sprintf("'%s' || chr(97 + (%s %% %d)::INTEGER)", prefix, of, n) }
+	letter := func(prefix, of string, n int) string {
+		return fmt.Sprintf("'%s' || chr(97 + (%s %% %d)::INTEGER)", prefix, of, n)
+	}
 	return []string{
 		fmt.Sprintf("SET threads = %d", threads), "SET preserve_insertion_order = false", "SET TimeZone = 'UTC'",
 		fmt.Sprintf("CREATE TABLE persons AS SELECT range AS p, (hash(range + 77) >> 1)::BIGINT AS n, sha256(range::VARCHAR) AS hex FROM range(%d)", persons),
@@ -200,6 +202,14 @@ func (b *bench) measure(ctx context.Context, q query, rounds int, show bool) err
 			times[name] = append(times[name], time.Since(begin).Seconds()*1000)
 		}
 	}
+	peaks := map[string]float64{}
+	for _, name := range []string{"hex", "private"} {
+		if peaks[name], err = b.peak(ctx, name, forms[name]); err != nil {
+			return err
+		}
+		figure("query_"+q.name+"_peak_"+name, peaks[name]/1e6, "MB")
+	}
+	figure("query_"+q.name+"_peak_ratio", peaks["private"]/peaks["hex"], "of plain DuckDB over hex ids")
 	for _, name := range []string{"hex", "int", "private"} {
 		figure("query_"+q.name+"_"+name, median(times[name]), "ms")
 	}
@@ -208,9 +218,43 @@ func (b *bench) measure(ctx context.Context, q query, rounds int, show bool) err
 	return nil
 }
 
+// peak is the most memory that a database holds during a run, beyond its tables. It is sampled, in a run that is not timed.
+func (b *bench) peak(ctx context.Context, name string, form func() error) (float64, error) {
+	sample := b.engine.Memory
+	if name != "private" {
+		sample = func(ctx context.Context) (n int64, err error) {
+			err = b.plain.QueryRowContext(ctx, "SELECT CAST(sum(memory_usage_bytes) AS BIGINT) FROM duckdb_memory()").Scan(&n)
+			return n, err
+		}
+	}
+	before, err := sample(ctx)
+	if err != nil {
+		return 0, err
+	}
+	done := make(chan error, 1)
+	go func() { done <- form() }()
+	most := before
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			return float64(most - before), err
+		case <-tick.C:
+			n, err := sample(ctx)
+			if err != nil {
+				return 0, errors.Join(err, <-done)
+			}
+			most = max(most, n)
+		}
+	}
+}
+
 func median(list []float64) float64 {
 	slices.Sort(list)
 	return list[len(list)/2]
 }
 
-func figure(name string, value float64, unit string) { fmt.Printf("figure %s %.4g %s\n", name, value, unit) }
+func figure(name string, value float64, unit string) {
+	fmt.Printf("figure %s %.4g %s\n", name, value, unit)
+}
