@@ -128,10 +128,10 @@ func (m *Manifest) Receiver(participant string) (named, runner bool) {
 	return named, runner
 }
 
-// Tightening and Recovery say whether such versions need fewer than all signatures.
+// Tightening says whether a version that only tightens policies of one owner needs that owner's signature alone.
 func (m *Manifest) Tightening() bool {
 	return m.Amendments != nil && m.Amendments.Tightening == ByOwner
 }
 
-// Recovery: see Tightening.
+// Recovery says whether a version that only replaces lost keys of one participant needs all others' signatures alone.
 func (m *Manifest) Recovery() bool { return m.Amendments != nil && m.Amendments.Recovery == ByOthers }

@@ -114,7 +114,7 @@ func (s service) Execute(ctx context.Context, req *connect.Request[concordatv1.E
 		return nil, s.failed(ctx, req.Msg, err)
 	}
 	released.QueryID = granted.Query
-	out, err := s.evidence(documents, a, granted.Grant, granted.Digest, released)
+	out, err := s.evidence(a, granted.Grant, granted.Digest, released)
 	if err != nil {
 		return nil, s.failed(ctx, req.Msg, err)
 	}
@@ -202,7 +202,7 @@ func binding(m *document.Manifest, owner document.Participant, dataset string, v
 }
 
 // evidence signs what was released, from what, under which grant.
-func (s *Server) evidence(documents *admit.Documents, a *query.Analysis, g grant.Grant, granted canon.Digest, released answer.Answer) (*concordatv1.ExecuteResponse, error) {
+func (s *Server) evidence(a *query.Analysis, g grant.Grant, granted canon.Digest, released answer.Answer) (*concordatv1.ExecuteResponse, error) {
 	result, err := released.Result().Marshal()
 	if err != nil {
 		return nil, err

@@ -79,7 +79,7 @@ func Run(ctx context.Context, cfg Config, getenv func(string) string, log zerolo
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.Serve(ctx), s.Close())
+	return errors.Join(s.Serve(ctx), s.Close()) //nolint:contextcheck // what runs is ended also when the context is
 }
 
 // New prepares a worker as an activated marble.
@@ -88,7 +88,7 @@ func New(ctx context.Context, cfg Config, identity *marble.Identity, log zerolog
 		Mode: cfg.Mode, MarbleRunManifest: cfg.Mesh.MarbleRunManifest, Coordinator: cfg.Mesh.Coordinator, Root: identity.Root,
 	}}
 	if err := s.open(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("worker: start %s: %w", cfg.Worker, err), s.Close())
+		return nil, errors.Join(fmt.Errorf("worker: start %s: %w", cfg.Worker, err), s.Close()) //nolint:contextcheck // as above
 	}
 	return s, nil
 }
