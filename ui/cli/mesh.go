@@ -28,22 +28,29 @@ func (a *app) banner(mode string) {
 
 func (a *app) upCommand() *cobra.Command {
 	var o mesh.Options
+	var witnesses []string
 	c := &cobra.Command{
 		Use:   "up",
 		Short: "Start a mesh on this machine; the state is under --home",
 		Long: `Starts MarbleRun, coordinators and workers on loopback and waits until they are ready; they run on when this command ends.
 A mesh that was set up before comes up again with the same secrets, ledger and addresses, or says what changed.
 
-Founders are the keys that may propose the first manifest: --founder, else all keys in HOME/keys, else a new default key.`,
+Founders are the keys that may propose the first manifest: --founder, else all keys in HOME/keys, else a new default key.
+Witnesses cosign the ledger's log where a manifest demands them ('concordat witness'): --witness says where each can be asked.`,
 		Example: lines("concordat up", "concordat up --port 7300 --workers 3", `concordat up --founder "$(concordat key show clinic.key)"`),
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.Home = a.home
+			var err error
+			if o.Witnesses, err = parseWitnesses(witnesses); err != nil {
+				return err
+			}
 			return a.up(c.Context(), o)
 		},
 	}
 	flags := c.Flags()
 	flags.StringArrayVar(&o.Founders, "founder", nil, "public key that may propose the first manifest, repeatable")
+	flags.StringArrayVar(&witnesses, "witness", nil, "VERIFIERKEY=URL of a witness, repeatable (default: those of before)")
 	flags.IntVar(&o.Coordinators, "coordinators", 3, "how many coordinators a new mesh gets")
 	flags.IntVar(&o.Workers, "workers", 2, "how many workers a new mesh gets")
 	flags.IntVar(&o.Port, "port", 0, "first of consecutive ports of a new mesh, 0: free ones")
@@ -213,6 +220,7 @@ func (a *app) statusJSON(r mesh.Report) error {
 		Coordinators   []coordinator   `json:"coordinators"`
 		Workers        []string        `json:"workers"`
 		Collaborations []string        `json:"collaborations"`
+		Log            *logStatus      `json:"log,omitempty"`
 	}{Mode: r.State.Mode, Ledger: r.State.Ledger, Processes: []process{}, Coordinators: []coordinator{}, Workers: []string{}, Collaborations: []string{}}
 	pins, err := json.Marshal(r.State.Pins())
 	if err != nil {
@@ -237,6 +245,7 @@ func (a *app) statusJSON(r mesh.Report) error {
 		}
 		out.Coordinators = append(out.Coordinators, one)
 	}
+	out.Log = ledgerStatus(r)
 	return present.Object(a.Out, out)
 }
 
@@ -284,6 +293,7 @@ func (a *app) statusTable(r mesh.Report) error {
 			break
 		}
 	}
+	a.statusLog(ledgerStatus(r))
 	return nil
 }
 

@@ -16,6 +16,13 @@ type coordinatorConfig struct {
 	Voters      []voter  `yaml:"voters"`
 	Founders    []string `yaml:"founders"`
 	Mesh        pins     `yaml:"mesh"`
+
+	Witnesses []witness `yaml:"witnesses,omitempty"`
+}
+
+type witness struct {
+	Key string `yaml:"key"`
+	URL string `yaml:"url"`
 }
 
 type listen struct {
@@ -40,6 +47,9 @@ func (m *Mesh) coordinatorConfig(s State, c CoordinatorAddress) coordinatorConfi
 		Listen:   listen{Raft: c.Raft, Mesh: c.Mesh, API: c.API},
 		Founders: s.Founders,
 		Mesh:     pins{MarbleRunManifest: string(s.MarbleRunManifest), Coordinator: string(s.Coordinator)},
+	}
+	for _, w := range s.Witnesses {
+		cfg.Witnesses = append(cfg.Witnesses, witness(w))
 	}
 	for _, v := range s.Coordinators {
 		cfg.Voters = append(cfg.Voters, voter{Name: v.Name, Raft: v.Raft})

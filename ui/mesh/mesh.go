@@ -45,11 +45,18 @@ type State struct {
 	RootFile     string                  `json:"root_file"` // MarbleRun's root certificate, PEM
 	ObjectStore  string                  `json:"object_store"`
 	Founders     []string                `json:"founders"`
+	Witnesses    []Witness               `json:"witnesses,omitempty"`
 	MarbleRun    MarbleRunAddress        `json:"marblerun"`
 	Coordinators []CoordinatorAddress    `json:"coordinators"`
 	Workers      []WorkerAddress         `json:"workers"`
 	Executables  map[string]canon.Digest `json:"executables"` // by name, as measured at setup
 	Processes    []Process               `json:"processes"`   // as last started; they may have ended since
+}
+
+// Witness is where coordinators ask for cosignatures. Which ones they need, manifests say.
+type Witness struct {
+	Key string `json:"key"` // verifier key, NAME+HASH+KEY
+	URL string `json:"url"`
 }
 
 // MarbleRunAddress are MarbleRun's two APIs.

@@ -18,7 +18,9 @@ type Options struct {
 	Attached bool          // processes die with this one, also when it is killed; else they survive it
 	Timeout  time.Duration // for all to be ready; default 2 minutes
 	Founders []string      // keys that may propose a manifest while none is active; nil keeps those of before
-	Progress func(string)  // hears of each step as it begins
+	// Witnesses are those that coordinators can ask to cosign the log; nil keeps those of before.
+	Witnesses []Witness
+	Progress  func(string) // hears of each step as it begins
 
 	// For setup.
 	Coordinators int    // default 3
@@ -132,6 +134,9 @@ func (m *Mesh) reserve() error {
 		}
 	}
 	m.state.Processes = nil
+	if m.options.Witnesses != nil {
+		m.state.Witnesses = m.options.Witnesses
+	}
 	if m.options.Founders != nil {
 		m.state.Founders = m.options.Founders
 	}
