@@ -35,7 +35,7 @@ type Config struct {
 	DNSNames        []string // names and addresses for the certificate
 	UUIDFile        string   // where this marble keeps its UUID; made when missing
 
-	// Quote gives the enclave's evidence over a certificate (DER). Nil stands for simulation: MarbleRun then gets an empty quote,
+	// Quote gives the enclave's evidence over a certificate (DER); under Gramine ConfigFromEnv sets it. Nil stands for simulation: MarbleRun then gets an empty quote,
 	// as from its own marbles without an enclave, and accepts it only if it runs in simulation itself.
 	Quote func(certificate []byte) ([]byte, error)
 }
@@ -55,6 +55,7 @@ func ConfigFromEnv(getenv func(string) string) (Config, error) {
 		Type:            getenv("EDG_MARBLE_TYPE"),
 		DNSNames:        strings.Split(or("EDG_MARBLE_DNS_NAMES", "localhost"), ","),
 		UUIDFile:        or("EDG_MARBLE_UUID_FILE", "uuid"),
+		Quote:           gramineQuote(attestation),
 	}
 	if cfg.Type != Coordinator && cfg.Type != Worker {
 		return Config{}, fmt.Errorf("marble: EDG_MARBLE_TYPE is %q; set it to %q or %q", cfg.Type, Coordinator, Worker)
