@@ -17,7 +17,7 @@ import (
 	"concordat.dev/worker/engine"
 )
 
-// Exit codes of the command line (DESIGN.md section 5).
+// Exit codes of the command line: 0 done, 1 failed, 2 usage, 3 refused.
 const (
 	exitFailed  = 1
 	exitUsage   = 2
