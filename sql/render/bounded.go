@@ -79,7 +79,7 @@ func (q *bounded) rows() string {
 	items := []string{fmt.Sprintf("%s AS u", col(q.Unit))}
 	var keep []string
 	for i, k := range q.Keys {
-		items = append(items, fmt.Sprintf("%s AS k%d", coded(k, a), i))
+		items = append(items, fmt.Sprintf("%s AS k%d", q.coded(q.Input, k, a), i))
 		if !q.KeepNull[i] {
 			keep = append(keep, fmt.Sprintf("k%d IS NOT NULL", i))
 		}
@@ -89,7 +89,7 @@ func (q *bounded) rows() string {
 			items = append(items, fmt.Sprintf("%s AS v%d", v, i))
 		}
 	}
-	query := fmt.Sprintf("SELECT %s FROM (%s) %s", strings.Join(items, ", "), q.relation(q.Input, wanted(q.Bounded)), a)
+	query := fmt.Sprintf("SELECT %s FROM (%s) %s", strings.Join(items, ", "), q.relation(q.Input, q.tables.wanted(q.Bounded)), a)
 	if len(keep) > 0 {
 		query = fmt.Sprintf("SELECT * FROM (%s) WHERE %s", query, strings.Join(keep, " AND "))
 	}

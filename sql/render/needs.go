@@ -24,26 +24,53 @@ func (n needs) of(list ...plan.Expr) {
 	}
 }
 
-// stored asks for expressions as PARTITION BY and ORDER BY of an inner window read them (PRIVACY.md R4).
-func (n needs) stored(list ...plan.Expr) {
+// stored asks for expressions over a relation as PARTITION BY and ORDER BY of an inner window read them (PRIVACY.md R4).
+func (n needs) stored(t Tables, in plan.Relation, list ...plan.Expr) {
 	for _, e := range list {
 		if c, ok := e.(*plan.Col); ok && c.T.Temporal() {
 			n.raw[c.Index] = true
 		} else {
-			n.coded(e)
+			n.coded(t, in, e)
 		}
 	}
 }
 
-// coded asks for expressions that are only compared with themselves: keys of groups.
-func (n needs) coded(list ...plan.Expr) {
+// coded asks for expressions over a relation that are only compared with themselves: keys of groups.
+func (n needs) coded(t Tables, in plan.Relation, list ...plan.Expr) {
 	for _, e := range list {
-		if c, ok := e.(*plan.Col); ok && c.T == plan.Varchar {
+		if c, ok := e.(*plan.Col); ok && t.coded(in, c.Index) {
 			n.code[c.Index] = true
 		} else {
 			n.of(e)
 		}
 	}
+}
+
+// coded says that a column of a relation is a column of a dataset for which the engine has codes.
+func (t Tables) coded(r plan.Relation, i int) bool {
+	switch r := r.(type) {
+	case *plan.Scan:
+		_, ok := t[r.Dataset].Codes[r.Columns[i].Name]
+		return ok
+	case *plan.Filter:
+		return t.coded(r.Input, i)
+	case *plan.Project:
+		c, ok := r.Exprs[i].(*plan.Col)
+		return ok && t.coded(r.Input, c.Index)
+	case *plan.Window:
+		return i < len(r.Input.Schema()) && t.coded(r.Input, i)
+	case *plan.Aggregate:
+		if i < len(r.Keys) {
+			c, ok := r.Keys[i].(*plan.Col)
+			return ok && t.coded(r.Input, c.Index)
+		}
+	case *plan.Join:
+		if width := len(r.Left.Schema()); i >= width {
+			return t.coded(r.Right, i-width)
+		}
+		return t.coded(r.Left, i)
+	}
+	return false
 }
 
 func (n needs) copy() needs {
@@ -82,7 +109,7 @@ func sorted(m map[int]bool) []int {
 }
 
 // below tells what a relation needs of each of its inputs so that its reader has what it needs.
-func below(r plan.Relation, n needs) []needs {
+func (t Tables) below(r plan.Relation, n needs) []needs {
 	switch r := r.(type) {
 	case *plan.Filter:
 		in := n.copy()
@@ -94,10 +121,10 @@ func below(r plan.Relation, n needs) []needs {
 			in.of(r.Exprs[i])
 		}
 		for i := range n.raw {
-			in.stored(r.Exprs[i])
+			in.stored(t, r.Input, r.Exprs[i])
 		}
 		for i := range n.code {
-			in.coded(r.Exprs[i])
+			in.coded(t, r.Input, r.Exprs[i])
 		}
 		return []needs{in}
 	case *plan.Join:
@@ -110,7 +137,7 @@ func below(r plan.Relation, n needs) []needs {
 		return out
 	case *plan.Aggregate:
 		in := newNeeds()
-		in.coded(r.Keys...)
+		in.coded(t, r.Input, r.Keys...)
 		for _, a := range r.Aggs {
 			in.of(a.Arg, a.Filter)
 		}
@@ -121,9 +148,9 @@ func below(r plan.Relation, n needs) []needs {
 		for _, f := range r.Funcs {
 			in.of(f.Args...)
 			in.of(f.Filter)
-			in.stored(f.Partition...)
+			in.stored(t, r.Input, f.Partition...)
 			for _, k := range f.Order {
-				in.stored(k.Expr)
+				in.stored(t, r.Input, k.Expr)
 			}
 		}
 		return []needs{in}
@@ -162,10 +189,10 @@ func upTo(m map[int]bool, width int) map[int]bool {
 }
 
 // wanted are the columns of Input that a bounded plan reads.
-func wanted(b *plan.Bounded) needs {
+func (t Tables) wanted(b *plan.Bounded) needs {
 	n := newNeeds()
 	n.cols[b.Unit] = true
-	n.coded(b.Keys...)
+	n.coded(t, b.Input, b.Keys...)
 	for _, s := range b.Sums {
 		n.of(s.Arg, s.Filter)
 	}
@@ -177,12 +204,12 @@ func wanted(b *plan.Bounded) needs {
 // of rows in memory. What is printed of a plan is printed of the settled plan.
 func Settle(b *plan.Bounded) *plan.Bounded {
 	out := *b
-	out.Input = settle(b.Input, wanted(b))
+	out.Input = settle(b.Input, Tables{}.wanted(b))
 	return &out
 }
 
 func settle(r plan.Relation, n needs) plan.Relation {
-	in := below(r, n)
+	in := Tables{}.below(r, n)
 	switch r := r.(type) {
 	case *plan.Filter:
 		c := *r

@@ -80,7 +80,7 @@ func (p *printer) relation(r plan.Relation, n needs) string {
 	case *plan.Union:
 		var parts []string
 		for i, part := range r.Parts {
-			parts = append(parts, p.relation(part, below(r, n)[i]))
+			parts = append(parts, p.relation(part, p.tables.below(r, n)[i]))
 		}
 		return strings.Join(parts, " UNION ALL ")
 	case *plan.Aggregate:
@@ -131,7 +131,7 @@ func (p *printer) scan(r *plan.Scan, n needs) string {
 
 func (p *printer) filter(r *plan.Filter, n needs) string {
 	a := p.name()
-	return fmt.Sprintf("SELECT %s FROM (%s) %s WHERE %s", selectList(pass(a, n)), p.relation(r.Input, below(r, n)[0]), a, conditions(r.Conds, qualified(a)))
+	return fmt.Sprintf("SELECT %s FROM (%s) %s WHERE %s", selectList(pass(a, n)), p.relation(r.Input, p.tables.below(r, n)[0]), a, conditions(r.Conds, qualified(a)))
 }
 
 func (p *printer) project(r *plan.Project, n needs) string {
@@ -141,18 +141,18 @@ func (p *printer) project(r *plan.Project, n needs) string {
 		items = append(items, fmt.Sprintf("%s AS c%d", expr(r.Exprs[i], qualified(a)), i))
 	}
 	for _, i := range sorted(n.raw) {
-		items = append(items, fmt.Sprintf("%s AS r%d", stored(r.Exprs[i], a), i))
+		items = append(items, fmt.Sprintf("%s AS r%d", p.stored(r.Input, r.Exprs[i], a), i))
 	}
 	for _, i := range sorted(n.code) {
-		items = append(items, fmt.Sprintf("%s AS e%d", coded(r.Exprs[i], a), i))
+		items = append(items, fmt.Sprintf("%s AS e%d", p.coded(r.Input, r.Exprs[i], a), i))
 	}
-	return fmt.Sprintf("SELECT %s FROM (%s) %s", selectList(items), p.relation(r.Input, below(r, n)[0]), a)
+	return fmt.Sprintf("SELECT %s FROM (%s) %s", selectList(items), p.relation(r.Input, p.tables.below(r, n)[0]), a)
 }
 
 func (p *printer) join(r *plan.Join, n needs) string {
 	width := len(r.Left.Schema())
 	la, ra := p.name(), p.name()
-	in := below(r, n)
+	in := p.tables.below(r, n)
 	ls, rs := p.relation(r.Left, in[0]), p.relation(r.Right, in[1])
 	at := func(i int, letter string) string {
 		if i < width {
@@ -179,14 +179,14 @@ func (p *printer) aggregate(r *plan.Aggregate, n needs) string {
 	a := p.name()
 	col := qualified(a)
 	var items, keys []string
-	input := p.relation(r.Input, below(r, n)[0])
+	input := p.relation(r.Input, p.tables.below(r, n)[0])
 	for i, k := range r.Keys {
-		printed := coded(k, a)
+		printed := p.coded(r.Input, k, a)
 		keys = append(keys, printed)
 		if n.code[i] {
 			items = append(items, fmt.Sprintf("%s AS e%d", printed, i))
 		}
-		if _, bare := k.(*plan.Col); bare && k.Type() == plan.Varchar {
+		if p.tables.coded(r, i) {
 			printed = "CAST(" + printed + " AS VARCHAR)"
 		}
 		if n.cols[i] || n.raw[i] {

@@ -11,56 +11,56 @@ import (
 func (p *printer) window(r *plan.Window, n needs) string {
 	width := len(r.Input.Schema())
 	a := p.name()
-	input := p.relation(r.Input, below(r, n)[0])
+	input := p.relation(r.Input, p.tables.below(r, n)[0])
 	var items []string
 	for _, i := range sorted(n.cols) {
 		if i < width {
 			items = append(items, fmt.Sprintf("%s.c%d", a, i))
 		} else {
-			items = append(items, fmt.Sprintf("%s AS c%d", windowFunc(r.Funcs[i-width], a), i))
+			items = append(items, fmt.Sprintf("%s AS c%d", p.windowFunc(r.Input, r.Funcs[i-width], a), i))
 		}
 	}
 	for _, i := range sorted(n.raw) {
 		if i < width {
 			items = append(items, fmt.Sprintf("%s.r%d", a, i))
 		} else {
-			items = append(items, fmt.Sprintf("%s AS r%d", windowFunc(r.Funcs[i-width], a), i))
+			items = append(items, fmt.Sprintf("%s AS r%d", p.windowFunc(r.Input, r.Funcs[i-width], a), i))
 		}
 	}
 	for _, i := range sorted(n.code) {
 		if i < width {
 			items = append(items, fmt.Sprintf("%s.e%d", a, i))
 		} else {
-			items = append(items, fmt.Sprintf("%s AS e%d", windowFunc(r.Funcs[i-width], a), i))
+			items = append(items, fmt.Sprintf("%s AS e%d", p.windowFunc(r.Input, r.Funcs[i-width], a), i))
 		}
 	}
 	return fmt.Sprintf("SELECT %s FROM (%s) %s", selectList(items), input, a)
 }
 
 // stored prints a time as it was stored, a text as its code, anything else as it is.
-func stored(e plan.Expr, alias string) string {
+func (p *printer) stored(in plan.Relation, e plan.Expr, alias string) string {
 	if c, ok := e.(*plan.Col); ok && c.T.Temporal() {
 		return fmt.Sprintf("%s.r%d", alias, c.Index)
 	}
-	return coded(e, alias)
+	return p.coded(in, e, alias)
 }
 
-// coded prints a text as its code, anything else as it is.
-func coded(e plan.Expr, alias string) string {
-	if c, ok := e.(*plan.Col); ok && c.T == plan.Varchar {
+// coded prints a text of which there are codes as its code, anything else as it is.
+func (p *printer) coded(in plan.Relation, e plan.Expr, alias string) string {
+	if c, ok := e.(*plan.Col); ok && p.tables.coded(in, c.Index) {
 		return fmt.Sprintf("%s.e%d", alias, c.Index)
 	}
 	return expr(e, qualified(alias))
 }
 
-func windowFunc(f plan.WindowFunc, alias string) string {
+func (p *printer) windowFunc(in plan.Relation, f plan.WindowFunc, alias string) string {
 	col := qualified(alias)
 	var partition, order []string
 	for _, e := range f.Partition {
-		partition = append(partition, stored(e, alias))
+		partition = append(partition, p.stored(in, e, alias))
 	}
 	for _, k := range f.Order {
-		s := stored(k.Expr, alias)
+		s := p.stored(in, k.Expr, alias)
 		if k.Descending {
 			s += " DESC"
 		}
