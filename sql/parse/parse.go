@@ -10,6 +10,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -24,7 +25,8 @@ const MaxText = 64 << 10
 
 // Parser reads texts; it is safe for concurrent use.
 type Parser struct {
-	db *sql.DB
+	db        *sql.DB
+	serialise *sql.Stmt // prepared once: preparing takes as long as parsing
 }
 
 // New opens a parser. Close it.
@@ -42,11 +44,15 @@ func New() (*Parser, error) {
 			return nil, fmt.Errorf("parse: lock down: %w", err)
 		}
 	}
-	return &Parser{db}, nil
+	statement, err := db.Prepare("SELECT CAST(json_serialize_sql(CAST(? AS VARCHAR)) AS VARCHAR)")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("parse: prepare: %w", err), db.Close())
+	}
+	return &Parser{db, statement}, nil
 }
 
 // Close frees the parser.
-func (p *Parser) Close() error { return p.db.Close() }
+func (p *Parser) Close() error { return errors.Join(p.serialise.Close(), p.db.Close()) }
 
 // Parse reads one SELECT. Refusals say why the text is not in the language; then the query may be nil, or partial so that
 // more reasons can be found. An error is a fault of the machine, never of the text.
@@ -63,7 +69,7 @@ func (p *Parser) Parse(ctx context.Context, text string) (ast.Query, *refusal.Li
 		refused.Add(refusal.Refusal{Code: refusal.UnsupportedSyntax, Span: span, Rule: "language",
 			Message: "Names are written in ASCII letters.", Suggestion: "Use the column's name as the policy writes it."})
 	}
-	tree, err := p.serialise(ctx, text)
+	tree, err := p.tree(ctx, text)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -71,13 +77,12 @@ func (p *Parser) Parse(ctx context.Context, text string) (ast.Query, *refusal.Li
 	return d.statements(tree), refused, nil
 }
 
-func (p *Parser) serialise(ctx context.Context, text string) (object, error) {
+func (p *Parser) tree(ctx context.Context, text string) (object, error) {
 	if strings.IndexByte(text, 0) >= 0 {
 		text = strings.ReplaceAll(text, "\x00", "?") // not a character of SQL: a syntax error at its place
 	}
 	var raw string
-	row := p.db.QueryRowContext(ctx, "SELECT CAST(json_serialize_sql(CAST(? AS VARCHAR)) AS VARCHAR)", text)
-	if err := row.Scan(&raw); err != nil {
+	if err := p.serialise.QueryRowContext(ctx, text).Scan(&raw); err != nil {
 		if ctx.Err() != nil {
 			return object{}, ctx.Err()
 		}

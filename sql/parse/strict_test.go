@@ -28,7 +28,7 @@ func TestUnknownFields(t *testing.T) {
 	t.Cleanup(func() { _ = p.Close() })
 	injected := 0
 	for _, text := range samples {
-		tree, err := p.serialise(context.Background(), text)
+		tree, err := p.tree(context.Background(), text)
 		if err != nil {
 			t.Fatal(err)
 		}
