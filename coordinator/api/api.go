@@ -65,7 +65,9 @@ type API struct {
 	gate    gate
 	history seal.Key
 
-	mu      sync.Mutex
+	mu        sync.Mutex
+	compacted atomic.Uint64 // see Keep
+
 	denials map[key.Public]int // written down in the minute that began at
 	minute  time.Time
 

@@ -15,15 +15,13 @@ const keepEvery = 10 * time.Second
 func (a *API) Keep(ctx context.Context, compact func() error) {
 	tick := time.NewTicker(keepEvery)
 	defer tick.Stop()
-	compacted := uint64(0) // what was destroyed before the start is compacted again: it may have been while this node was away
-	for {
+	for { // what was destroyed before the start is compacted again: it may have been while this node was away
 		changed := a.State.Changed()
-		if now := a.State.Destructions(); now != compacted {
+		if now := a.State.Destructions(); now != a.Compacted() {
 			if err := compact(); err != nil {
 				a.Logger.Warn().Err(err).Msg("entries with destroyed keys remain on this disk, sealed: trying again")
 			} else {
-				compacted = now
-				changed = a.State.Changed()
+				a.compacted.Store(now)
 			}
 		}
 		if a.Replica.Leader() == a.Replica.ID() && a.State.Due(a.Now()) {
@@ -34,12 +32,12 @@ func (a *API) Keep(ctx context.Context, compact func() error) {
 			return
 		case <-tick.C:
 		case <-changed:
-			if a.State.Destructions() == compacted { // most changes destroy nothing: wait for the next one, or for the tick
-				continue
-			}
 		}
 	}
 }
+
+// Compacted tells up to which destruction of keys this node's disk has let go of older states.
+func (a *API) Compacted() uint64 { return a.compacted.Load() }
 
 func (a *API) expire(ctx context.Context) {
 	destroyed, _, err := state.Submit(ctx, a.Replica, a.Now(), state.Expire{})

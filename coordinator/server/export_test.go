@@ -9,5 +9,8 @@ import (
 // State is the replicated state, for tests that look at what calls changed.
 func (s *Server) State() *state.Machine { return s.state }
 
+// Compacted tells up to which destruction of keys this node has let go of older states.
+func (s *Server) Compacted() uint64 { return s.api.Compacted() }
+
 // Sync returns when the state holds all that was acknowledged.
 func (s *Server) Sync(ctx context.Context) error { return s.node.Sync(ctx) }
