@@ -7,8 +7,10 @@ package loader
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 
@@ -27,68 +29,96 @@ type Request struct {
 	Policy  *document.Policy
 }
 
-// Loader loads on demand. It is safe for concurrent use.
+// Loader loads on demand and lets go of what nobody asks for. It is safe for concurrent use.
 type Loader struct {
 	Store   *storage.Store
 	Wrapper *storage.Wrapper
 	Engine  *engine.Engine
+	Now     func() time.Time
 
 	mu      sync.Mutex
 	entries map[string]*entry
+	loads   int
 }
 
 // entry is one load, under way or done.
 type entry struct {
-	digest canon.Digest
-	done   chan struct{}
-	err    error
+	loaded  string // its name in the engine, another one for each load
+	dataset string // collaboration and dataset, of whatever version
+	version uint32
+	digest  canon.Digest
+	done    chan struct{}
+	err     error
+	users   int       // queries that hold it
+	used    time.Time // when the last of them let go
 }
 
-// Load gives the dataset, loading it when it is not there yet. Several callers wait for one load.
-func (l *Loader) Load(ctx context.Context, r Request) (query.Dataset, error) {
+// Load gives the dataset, loading it when it is not there yet. Several callers wait for one load. The rows stay until release is called,
+// which has to happen once the query is over; it is never nil.
+func (l *Loader) Load(ctx context.Context, r Request) (out query.Dataset, release func(), err error) {
+	release = func() {}
 	policy, err := r.Policy.Canonical()
 	if err != nil {
-		return query.Dataset{}, fmt.Errorf("load %s: %w", r.Binding.Dataset, err)
+		return out, release, fmt.Errorf("load %s: %w", r.Binding.Dataset, err)
 	}
 	name := fmt.Sprintf("%s %s %d %s %s", r.Binding.Collaboration, r.Binding.Dataset, r.Binding.Version, r.Sealed.Digest, canon.Sum(policy))
-	out := query.Dataset{ID: r.Binding.Dataset, Digest: r.Sealed.Digest, Loaded: name}
 	for {
-		e, mine := l.claim(name, r.Sealed.Digest)
+		e, mine := l.claim(name, r)
+		out = query.Dataset{ID: r.Binding.Dataset, Digest: r.Sealed.Digest, Loaded: e.loaded}
 		if mine {
-			e.err = l.load(ctx, name, r)
+			e.err = l.load(ctx, e.loaded, r)
 			if e.err != nil {
 				l.forget(name)
 			}
 			close(e.done)
-			return out, e.err
+			return out, l.letGo(e), e.err
 		}
 		select {
 		case <-e.done:
 			if e.err == nil {
-				return out, nil
+				return out, l.letGo(e), nil
 			}
 			if ctx.Err() != nil {
-				return out, ctx.Err()
+				return out, release, ctx.Err()
 			}
 			// the other caller's load failed, perhaps only because it went away: try it ourselves
 		case <-ctx.Done():
-			return out, ctx.Err()
+			l.letGo(e)()
+			return out, release, ctx.Err()
 		}
 	}
 }
 
-func (l *Loader) claim(name string, digest canon.Digest) (*entry, bool) {
+// claim takes hold of an entry, making it when there is none.
+func (l *Loader) claim(name string, r Request) (*entry, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if e, ok := l.entries[name]; ok {
+		e.users++
 		return e, false
 	}
 	if l.entries == nil {
 		l.entries = map[string]*entry{}
 	}
-	e := &entry{digest: digest, done: make(chan struct{})}
+	l.loads++
+	e := &entry{
+		loaded: fmt.Sprintf("%s load %d", name, l.loads), dataset: r.Binding.Collaboration + " " + r.Binding.Dataset, version: r.Binding.Version, digest: r.Sealed.Digest,
+		done: make(chan struct{}), users: 1,
+	}
 	l.entries[name] = e
 	return e, true
+}
+
+func (l *Loader) letGo(e *entry) func() {
+	var once sync.Once
+	return func() {
+		once.Do(func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			e.users--
+			e.used = l.Now()
+		})
+	}
 }
 
 func (l *Loader) forget(name string) {
@@ -108,6 +138,35 @@ func (l *Loader) Loaded() []string {
 			out = append(out, e.digest.String())
 		default:
 		}
+	}
+	return out
+}
+
+// Sweep frees what no query holds and either was not asked for since idle ago, or has a newer version loaded: deleted data and old versions
+// leave memory without anybody's word.
+func (l *Loader) Sweep(ctx context.Context, idle time.Duration) error {
+	var errs []error
+	for _, name := range l.unused(idle) {
+		errs = append(errs, l.Engine.Drop(ctx, name))
+	}
+	return errors.Join(errs...)
+}
+
+// unused takes the entries to be freed out of the list; who asks for them from now on loads them anew.
+func (l *Loader) unused(idle time.Duration) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	newest := map[string]uint32{}
+	for _, e := range l.entries {
+		newest[e.dataset] = max(newest[e.dataset], e.version)
+	}
+	var out []string
+	for name, e := range l.entries {
+		if e.users > 0 || e.version == newest[e.dataset] && l.Now().Sub(e.used) < idle {
+			continue
+		}
+		out = append(out, e.loaded)
+		delete(l.entries, name)
 	}
 	return out
 }

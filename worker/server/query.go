@@ -105,7 +105,8 @@ func (s service) Execute(ctx context.Context, req *connect.Request[concordatv1.E
 	if seen, err := s.witnessed(documents, granted, req.Msg); err != nil || seen > 0 {
 		return connect.NewResponse(&concordatv1.ExecuteResponse{Seen: seen}), err
 	}
-	datasets, err := s.load(ctx, documents, a, req.Msg.GetDatasets())
+	datasets, release, err := s.load(ctx, documents, a, req.Msg.GetDatasets())
+	defer release()
 	if err != nil {
 		return nil, s.failed(ctx, req.Msg, err)
 	}
@@ -144,40 +145,46 @@ func claim(a *query.Analysis, r *concordatv1.ExecuteRequest) admit.Claim {
 	return out
 }
 
-// load has every dataset of the plan loaded, in the plan's order.
-func (s *Server) load(ctx context.Context, documents *admit.Documents, a *query.Analysis, sealed []*concordatv1.SealedDataset) ([]query.Dataset, error) {
+// load has every dataset of the plan loaded, in the plan's order. They stay until release is called, which is never nil.
+func (s *Server) load(ctx context.Context, documents *admit.Documents, a *query.Analysis, sealed []*concordatv1.SealedDataset) (out []query.Dataset, release func(), err error) {
+	var held []func()
+	release = func() {
+		for _, r := range held {
+			r()
+		}
+	}
 	given := map[string]*concordatv1.SealedDataset{}
 	for _, d := range sealed {
 		given[d.GetDataset()] = d
 	}
-	var out []query.Dataset
 	for _, id := range a.Decision.Datasets {
 		d, ok := given[id]
 		if !ok {
-			return nil, fmt.Errorf("load: dataset %s is not among those granted", id)
+			return nil, release, fmt.Errorf("load: dataset %s is not among those granted", id)
 		}
 		if err := s.registered(documents, d); err != nil {
-			return nil, err
+			return nil, release, err
 		}
 		owner, err := documents.Owner(id)
 		if err != nil {
-			return nil, err
+			return nil, release, err
 		}
 		bound := binding(documents.Bundle.Manifest, owner, id, d.GetVersion())
 		if d.GetOwner() != "" { // the owner's keys may have changed since
 			bound.Owner = d.GetOwner()
 		}
-		loaded, err := s.loader.Load(ctx, loader.Request{
+		loaded, let, err := s.loader.Load(ctx, loader.Request{
 			Binding: bound,
 			Sealed:  storage.Sealed{Digest: canon.Digest(d.GetDigest()), Objects: d.GetObjects(), Wrap: d.GetWrap()},
 			Policy:  documents.Bundle.Policies[id],
 		})
+		held = append(held, let)
 		if err != nil {
-			return nil, err
+			return nil, release, err
 		}
 		out = append(out, loaded)
 	}
-	return out, nil
+	return out, release, nil
 }
 
 // registered checks that a worker of this mesh sealed the file from what a steward signed for this dataset and version.

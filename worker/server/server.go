@@ -31,6 +31,8 @@ const (
 	shutdownTimeout = 10 * time.Second
 	announceEvery   = time.Second
 	maxRequest      = 64 << 20
+	sweepEvery      = time.Minute
+	keepIdle        = 30 * time.Minute // how long rows stay in memory that no query asks for
 )
 
 // noiseLabel derives the key of all noise from the workers' secret.
@@ -119,7 +121,7 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	s.executor = query.Executor{Engine: e, Noise: noise.Key(secret)}
-	s.loader = &loader.Loader{Store: s.store, Wrapper: s.wrapper, Engine: e}
+	s.loader = &loader.Loader{Store: s.store, Wrapper: s.wrapper, Engine: e, Now: time.Now}
 	return nil
 }
 
@@ -142,12 +144,29 @@ func (s *Server) Serve(ctx context.Context) error {
 	for _, address := range s.cfg.Coordinators {
 		s.done.Go(func() { s.announce(ctx, address) })
 	}
+	s.done.Go(func() { s.sweep(ctx) })
 	s.log.Info().Str("listen", s.cfg.Listen).Msg("worker serves")
 	select {
 	case <-ctx.Done():
 		return nil
 	case err := <-failed:
 		return err
+	}
+}
+
+// sweep frees datasets that nobody has asked for in a while.
+func (s *Server) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := s.loader.Sweep(ctx, keepIdle); err != nil && ctx.Err() == nil {
+				s.log.Error().Err(err).Msg("sweep of loaded datasets")
+			}
+		}
 	}
 }
 
