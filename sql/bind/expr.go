@@ -93,6 +93,9 @@ func (b *binder) cast(e *ast.Cast, c context) plan.Expr {
 
 // folded computes what is computed from constants alone.
 func folded(e plan.Expr) plan.Expr {
+	if c, ok := e.(*plan.Call); ok && (c.Op == "invalid" || len(c.Args) == 0) {
+		return e
+	}
 	for _, a := range plan.Children(e) {
 		switch a.(type) {
 		case *plan.Const, *plan.Step:

@@ -88,7 +88,7 @@ func instead(name string) string {
 }
 
 func plus(b *binder, e *ast.Call, args []plan.Expr) plan.Expr {
-	if len(args) == 1 {
+	if len(args) == 1 && args[0].Type().Numeric() {
 		return args[0]
 	}
 	if len(args) == 2 && args[0].Type() == plan.Interval {
