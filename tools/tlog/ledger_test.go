@@ -104,11 +104,23 @@ func quoted(all []string) string {
 }
 
 func (l *ledger) says(action statement.Action) []byte {
-	e, err := statement.Sign(statement.Statement{Action: action, Ledger: ledgerID, Collaboration: "room", Version: 1, Subject: l.digest}, l.owner)
+	s := statement.Statement{Action: action, Ledger: ledgerID, Collaboration: "room", Version: 1, Subject: l.digest}
+	if action != statement.Propose && action != statement.Approve {
+		s.Nonce, s.Issued, s.Reason = fmt.Sprintf("%032x", l.state.Tree().Size()), time.Now().UTC().Format(time.RFC3339), "because"
+	}
+	e, err := statement.Sign(s, l.owner)
 	must(l.t, err)
 	raw, err := e.Marshal()
 	must(l.t, err)
 	return raw
+}
+
+// pauses adds n entries, which need no witness.
+func (l *ledger) pauses(n int) {
+	l.t.Helper()
+	for range n {
+		submit(l, state.Statement{Collaboration: "room", Statement: l.says(statement.Pause)})
+	}
 }
 
 // grow adds n entries.

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"concordat.dev/coordinator/log"
+	collector "concordat.dev/coordinator/witness"
 	"concordat.dev/protocol/checkpoint"
 	"concordat.dev/ui/witness"
 )
@@ -114,7 +115,7 @@ func checkCosignatures(t *testing.T, l *ledger, lite, own string, v note.Verifie
 	}
 }
 
-// TestLitewitnessSeesARollback has a ledger whose log was larger go on from an older state.
+// TestLitewitnessSeesARollback has a ledger whose log was larger go on from an older state, until it is longer than before.
 func TestLitewitnessSeesARollback(t *testing.T) {
 	lite := startLitewitness(t)
 	l := newLedger(t, lite.vkey)
@@ -127,15 +128,21 @@ func TestLitewitnessSeesARollback(t *testing.T) {
 
 	old := newLedger(t, lite.vkey) // the same events with other salts: an older, and another, log
 	c = old.collect(address)
-	for limit := time.Now().Add(20 * time.Second); ; {
-		if errors.Is(c.Status()[0].Fault, checkpoint.ErrRolledBack) {
-			break
-		}
-		if time.Now().After(limit) {
-			t.Fatalf("litewitness says %v", c.Status()[0].Fault)
-		}
-	}
+	faults(t, c, checkpoint.ErrRolledBack)
+	old.pauses(20) // it grows beyond what the witness saw
+	faults(t, c, checkpoint.ErrForked)
 	if d, _ := old.state.Demand("room", 1); d.Size != 0 {
 		t.Errorf("it cosigned %d entries", d.Size)
+	}
+}
+
+// faults waits until the only witness is known to refuse for this reason.
+func faults(t *testing.T, c *collector.Collector, why error) {
+	t.Helper()
+	for limit := time.Now().Add(20 * time.Second); !errors.Is(c.Status()[0].Fault, why); {
+		if time.Now().After(limit) {
+			t.Fatalf("litewitness says %v, want %v", c.Status()[0].Fault, why)
+		}
+		<-time.After(10 * time.Millisecond)
 	}
 }
