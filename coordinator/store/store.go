@@ -22,8 +22,10 @@ import (
 	"strings"
 
 	"gocloud.dev/blob"
-	_ "gocloud.dev/blob/fileblob" // the default: a folder
-	_ "gocloud.dev/blob/memblob"  // for tests
+	_ "gocloud.dev/blob/azureblob" // azblob://
+	_ "gocloud.dev/blob/fileblob"  // the default: a folder
+	_ "gocloud.dev/blob/memblob"   // for tests
+	_ "gocloud.dev/blob/s3blob"    // s3://
 	"gocloud.dev/gcerrors"
 
 	"concordat.dev/coordinator/seal"
@@ -52,7 +54,7 @@ type Store struct {
 	key    seal.Key
 }
 
-// Open opens a store by its gocloud.dev URL. A folder is made where it is missing.
+// Open opens a store by its gocloud.dev URL, file://, s3:// or azblob://. A folder is made where it is missing.
 func Open(ctx context.Context, location string, root seal.Root) (*Store, error) {
 	u, err := url.Parse(location)
 	if err != nil {

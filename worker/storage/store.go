@@ -10,8 +10,10 @@ import (
 	"slices"
 
 	"gocloud.dev/blob"
-	_ "gocloud.dev/blob/fileblob" // the default: a folder
-	_ "gocloud.dev/blob/memblob"  // for tests and the sandbox
+	_ "gocloud.dev/blob/azureblob" // azblob://
+	_ "gocloud.dev/blob/fileblob"  // the default: a folder
+	_ "gocloud.dev/blob/memblob"   // for tests and the sandbox
+	_ "gocloud.dev/blob/s3blob"    // s3://
 	"gocloud.dev/gcerrors"
 )
 
@@ -25,9 +27,11 @@ var (
 // Store is the object store. It is outside of what is trusted: it may lose, change, swap or keep whatever it holds.
 type Store struct {
 	bucket *blob.Bucket
+	remote bool // it may be away for a while
 }
 
-// Open opens a store by its gocloud.dev URL ("file:///var/lib/concordat", "mem://"). A folder is made where it is missing.
+// Open opens a store by its gocloud.dev URL: "file:///var/lib/concordat", "s3://bucket?region=…" (with endpoint, use_path_style and so on for
+// other servers than Amazon's), "azblob://container", "mem://". A folder is made where it is missing. Credentials come as the SDKs of S3 and Azure look for them.
 func Open(ctx context.Context, address string) (*Store, error) {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -45,7 +49,7 @@ func Open(ctx context.Context, address string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the object store %s: %w", u.Redacted(), err)
 	}
-	return &Store{bucket}, nil
+	return &Store{bucket, u.Scheme != "file" && u.Scheme != "mem"}, nil
 }
 
 // Close lets the store go.
@@ -54,7 +58,10 @@ func (s *Store) Close() error { return s.bucket.Close() }
 // Put writes an object wholly or not at all.
 func (s *Store) Put(ctx context.Context, key string, body []byte) error {
 	// Upload and not WriteAll, which would hash the body by MD5 twice; whoever reads an object checks its SHA-256.
-	if err := s.bucket.Upload(ctx, key, bytes.NewReader(body), &blob.WriterOptions{ContentType: "application/octet-stream"}); err != nil {
+	err := s.try(ctx, func(ctx context.Context) error {
+		return s.bucket.Upload(ctx, key, bytes.NewReader(body), &blob.WriterOptions{ContentType: "application/octet-stream"})
+	})
+	if err != nil {
 		return fmt.Errorf("write object %s: %w", key, err)
 	}
 	return nil
@@ -62,26 +69,37 @@ func (s *Store) Put(ctx context.Context, key string, body []byte) error {
 
 // Get reads an object of at most limit bytes.
 func (s *Store) Get(ctx context.Context, key string, limit int64) ([]byte, error) {
-	r, err := s.bucket.NewReader(ctx, key, nil)
+	var body []byte
+	err := s.try(ctx, func(ctx context.Context) (err error) {
+		body, err = s.get(ctx, key, limit)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read object %s: %w", key, missing(err))
 	}
+	return body, nil
+}
+
+func (s *Store) get(ctx context.Context, key string, limit int64) ([]byte, error) {
+	r, err := s.bucket.NewReader(ctx, key, nil)
+	if err != nil {
+		return nil, err
+	}
 	defer r.Close() //nolint:errcheck // only read
 	if r.Size() > limit {
-		return nil, fmt.Errorf("read object %s: %w: %d bytes, at most %d", key, ErrTooLarge, r.Size(), limit)
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, r.Size(), limit)
 	}
 	body := make([]byte, r.Size())
-	if _, err := io.ReadFull(r, body); err != nil {
-		return nil, fmt.Errorf("read object %s: %w", key, err)
-	}
-	return body, nil
+	_, err = io.ReadFull(r, body)
+	return body, err
 }
 
 // Delete removes objects; one that is missing already is no error. All are tried.
 func (s *Store) Delete(ctx context.Context, keys ...string) error {
 	var all []error
 	for _, key := range keys {
-		if err := s.bucket.Delete(ctx, key); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
+		err := s.try(ctx, func(ctx context.Context) error { return s.bucket.Delete(ctx, key) })
+		if err != nil && gcerrors.Code(err) != gcerrors.NotFound {
 			all = append(all, fmt.Errorf("delete object %s: %w", key, err))
 		}
 	}
@@ -91,16 +109,23 @@ func (s *Store) Delete(ctx context.Context, keys ...string) error {
 // List gives the keys that begin with prefix, in order.
 func (s *Store) List(ctx context.Context, prefix string) ([]string, error) {
 	var keys []string
-	for it := s.bucket.List(&blob.ListOptions{Prefix: prefix}); ; {
-		object, err := it.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			return keys, nil
+	err := s.try(ctx, func(ctx context.Context) error {
+		keys = nil
+		for it := s.bucket.List(&blob.ListOptions{Prefix: prefix}); ; {
+			object, err := it.Next(ctx)
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			keys = append(keys, object.Key)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("list objects %s: %w", prefix, err)
-		}
-		keys = append(keys, object.Key)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list objects %s: %w", prefix, err)
 	}
+	return keys, nil
 }
 
 // Sweep deletes all objects of a dataset version but those in keep: what a worker that died left behind once another's version is registered, or
