@@ -24,7 +24,6 @@ import (
 	"concordat.dev/coordinator/store"
 	"concordat.dev/coordinator/witness"
 	"concordat.dev/policies/approval"
-	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/key"
 	"concordat.dev/protocol/marble"
 )
@@ -57,22 +56,11 @@ const (
 
 // Run activates the marble and serves until the context ends.
 func Run(ctx context.Context, cfg Config, getenv func(string) string, log zerolog.Logger) error {
-	env, err := marble.ConfigFromEnv(getenv)
+	identity, err := marble.Join(ctx, getenv, cfg.Mesh.MarbleRunManifest)
 	if err != nil {
 		return err
 	}
-	identity, err := marble.Activate(ctx, env)
-	if err != nil {
-		return err
-	}
-	manifest, err := marble.NewMarbleRun(env.ClientAddr).Manifest(ctx, identity.Root)
-	if err != nil {
-		return err
-	}
-	if have, want := canon.Sum(manifest).String(), cfg.Mesh.MarbleRunManifest; want != "" && have != want {
-		return fmt.Errorf("server: MarbleRun runs manifest %s, the configuration says %s", have, want)
-	}
-	cfg.Mesh.MarbleRunManifest = canon.Sum(manifest).String()
+	cfg.Mesh.MarbleRunManifest = identity.ManifestDigest().String()
 	s, err := Start(ctx, cfg, identity, log)
 	if err != nil {
 		return err

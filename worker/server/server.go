@@ -13,7 +13,6 @@ import (
 	"connectrpc.com/connect"
 	"github.com/rs/zerolog"
 
-	"concordat.dev/protocol/canon"
 	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
 	"concordat.dev/protocol/gen/concordat/v1/concordatv1connect"
 	"concordat.dev/protocol/marble"
@@ -60,23 +59,11 @@ type Server struct {
 
 // Run activates the marble and serves until the context ends.
 func Run(ctx context.Context, cfg Config, getenv func(string) string, log zerolog.Logger) error {
-	env, err := marble.ConfigFromEnv(getenv)
+	identity, err := marble.Join(ctx, getenv, cfg.Mesh.MarbleRunManifest)
 	if err != nil {
 		return err
 	}
-	identity, err := marble.Activate(ctx, env)
-	if err != nil {
-		return err
-	}
-	manifest, err := marble.NewMarbleRun(env.ClientAddr).Manifest(ctx, identity.Root)
-	if err != nil {
-		return err
-	}
-	have := canon.Sum(manifest).String()
-	if want := cfg.Mesh.MarbleRunManifest; want != "" && have != want {
-		return fmt.Errorf("worker: MarbleRun runs manifest %s, the configuration says %s", have, want)
-	}
-	cfg.Mesh.MarbleRunManifest = have
+	cfg.Mesh.MarbleRunManifest = identity.ManifestDigest().String()
 	s, err := New(ctx, cfg, identity, log)
 	if err != nil {
 		return err
