@@ -43,7 +43,7 @@ func TestDecide(t *testing.T) {
 		})
 	})
 	for _, code := range []refusal.Code{refusal.NotOneSelect, refusal.UnsupportedSyntax, refusal.UnknownRelation, refusal.UnknownColumn, refusal.HiddenColumn,
-		refusal.IdentifierUse, refusal.ColumnUse, refusal.Grain, refusal.NotAggregated, refusal.AggregateForbidden, refusal.JoinNotOnUnit, refusal.NamespaceMismatch,
+		refusal.IdentifierUse, refusal.ColumnUse, refusal.Grain, refusal.NotAggregated, refusal.AggregateNotAllowed, refusal.JoinNotOnUnit, refusal.NamespaceMismatch,
 		refusal.JoinRequired, refusal.JoinBlocked, refusal.AntiOverlap, refusal.UnitLost, refusal.BoundsMissing, refusal.LimitExceeded} {
 		if !told[code] {
 			t.Errorf("no script is refused with %s", code)

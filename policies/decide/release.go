@@ -140,7 +140,7 @@ func (d *decider) allowed(a plan.Agg, f fact, in *relation) {
 		if !all && !asked[p.Dataset] || contains(p.Aggregates, name) {
 			continue
 		}
-		d.refuse(refusal.AggregateForbidden, a.Span, []origin{{p.Owner, p.Dataset, ""}}, "aggregates", fmt.Sprintf("%s does not allow %s over %s.", p.Owner, name, p.Dataset),
+		d.refuse(refusal.AggregateNotAllowed, a.Span, []origin{{p.Owner, p.Dataset, ""}}, "aggregates", fmt.Sprintf("%s does not allow %s over %s.", p.Owner, name, p.Dataset),
 			fmt.Sprintf("Allowed are: %v.", p.Aggregates))
 	}
 }

@@ -11,30 +11,27 @@ import "sort"
 // Code names a reason (PRIVACY.md section 8).
 type Code string
 
-// The codes, in the order of PRIVACY.md section 8.
+// The codes that a text, its plan and the policies can give, in the order of PRIVACY.md section 8. The others of that section are the
+// coordinator's to give, of what it knows without the text: they stand in protocol/answer alone.
 const (
-	NotOneSelect       Code = "not_one_select"
-	UnsupportedSyntax  Code = "unsupported_syntax"
-	UnknownRelation    Code = "unknown_relation"
-	UnknownColumn      Code = "unknown_column"
-	HiddenColumn       Code = "hidden_column"
-	IdentifierUse      Code = "identifier_use"
-	ColumnUse          Code = "column_use"
-	Grain              Code = "grain"
-	NotAggregated      Code = "not_aggregated"
-	AggregateForbidden Code = "aggregate_not_allowed"
-	JoinNotOnUnit      Code = "join_not_on_unit"
-	NamespaceMismatch  Code = "namespace_mismatch"
-	JoinRequired       Code = "join_required"
-	JoinBlocked        Code = "join_blocked"
-	AntiOverlap        Code = "anti_overlap"
-	UnitLost           Code = "unit_lost"
-	BoundsMissing      Code = "bounds_missing"
-	LimitExceeded      Code = "limit_exceeded"
-	BudgetExhausted    Code = "budget_exhausted"
-	NotPermitted       Code = "not_permitted"
-	ManifestInactive   Code = "manifest_inactive"
-	DatasetMissing     Code = "dataset_missing"
+	NotOneSelect        Code = "not_one_select"
+	UnsupportedSyntax   Code = "unsupported_syntax"
+	UnknownRelation     Code = "unknown_relation"
+	UnknownColumn       Code = "unknown_column"
+	HiddenColumn        Code = "hidden_column"
+	IdentifierUse       Code = "identifier_use"
+	ColumnUse           Code = "column_use"
+	Grain               Code = "grain"
+	NotAggregated       Code = "not_aggregated"
+	AggregateNotAllowed Code = "aggregate_not_allowed"
+	JoinNotOnUnit       Code = "join_not_on_unit"
+	NamespaceMismatch   Code = "namespace_mismatch"
+	JoinRequired        Code = "join_required"
+	JoinBlocked         Code = "join_blocked"
+	AntiOverlap         Code = "anti_overlap"
+	UnitLost            Code = "unit_lost"
+	BoundsMissing       Code = "bounds_missing"
+	LimitExceeded       Code = "limit_exceeded"
 )
 
 // Span is a range of bytes of the SQL text, end exclusive.
