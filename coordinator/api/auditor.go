@@ -152,18 +152,18 @@ func (a *API) bundle(q state.Query, r sealedRelease, result answer.Result) (rece
 	if err != nil {
 		return out, err
 	}
-	var approvals []dsse.Envelope
-	for _, raw := range m.Approvals {
-		e, err := dsse.Parse(raw)
+	out.SQL = string(text)
+	signed, err := amended(m)
+	if err != nil {
+		return out, err
+	}
+	out.Manifest, out.Policies, out.Approvals = signed.Manifest, signed.Policies, signed.Approvals
+	for base := m.Base; base != nil; base = base.Base {
+		before, err := amended(*base)
 		if err != nil {
 			return out, err
 		}
-		approvals = append(approvals, e)
-	}
-	out.SQL, out.Approvals = string(text), receipt.Approvals(m.Bundle.Manifest, approvals)
-	out.Manifest = m.Documents.Manifest
-	for _, p := range m.Documents.Policies {
-		out.Policies = append(out.Policies, p)
+		out.Amends = append(out.Amends, before)
 	}
 	checkpoint, size, err := a.head(q)
 	if err != nil {
@@ -172,4 +172,21 @@ func (a *API) bundle(q state.Query, r sealedRelease, result answer.Result) (rece
 	out.Index, out.Salt, out.Checkpoint, out.Root = q.Receipt, entry.Salt, checkpoint, a.Identity.Root.Raw
 	out.Proof, err = a.State.Tree().Inclusion(size, q.Receipt)
 	return out, err
+}
+
+// amended is a version of a manifest as receipts carry it.
+func amended(m state.Manifest) (receipt.Amended, error) {
+	var approvals []dsse.Envelope
+	for _, raw := range m.Approvals {
+		e, err := dsse.Parse(raw)
+		if err != nil {
+			return receipt.Amended{}, err
+		}
+		approvals = append(approvals, e)
+	}
+	out := receipt.Amended{Manifest: m.Documents.Manifest, Approvals: receipt.Approvals(m.Bundle.Manifest, approvals)}
+	for _, p := range m.Documents.Policies {
+		out.Policies = append(out.Policies, p)
+	}
+	return out, nil
 }

@@ -16,10 +16,12 @@ import (
 	"connectrpc.com/connect"
 
 	"concordat.dev/coordinator/server"
+	"concordat.dev/policies/approval"
 	"concordat.dev/protocol/answer"
 	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/document"
 	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
+	"concordat.dev/protocol/receipt"
 	"concordat.dev/protocol/statement"
 )
 
@@ -196,8 +198,26 @@ func TestOwnerTightensAlone(t *testing.T) {
 	}
 	got, err := m.as("ann", 0).query("SELECT 1", nil)
 	must(t, err)
-	if got.Verdict != answer.Released {
-		t.Errorf("%+v", got.Answer)
+	r, err := receipt.Parse(got.receipt)
+	must(t, err)
+	options := receipt.Options{Manifest: canon.Sum(r.Manifest), Tightens: approval.Tightens}
+	if report := receipt.Verify(r, options); !report.OK() || len(r.Amends) != 1 {
+		t.Fatalf("%s", report)
+	}
+	for name, spoil := range map[string]func(*receipt.Receipt, *receipt.Options){
+		"a verifier that cannot judge":   func(_ *receipt.Receipt, o *receipt.Options) { o.Tightens = nil },
+		"without the version before":     func(r *receipt.Receipt, _ *receipt.Options) { r.Amends = nil },
+		"a version before not by all":    func(r *receipt.Receipt, _ *receipt.Options) { r.Amends[0].Approvals = r.Amends[0].Approvals[:1] },
+		"another policy before":          func(r *receipt.Receipt, _ *receipt.Options) { r.Amends[0].Policies[0] = r.Policies[0] },
+		"a version before the first one": func(r *receipt.Receipt, _ *receipt.Options) { r.Amends = append(r.Amends, r.Amends[0]) },
+	} {
+		again, err := receipt.Parse(got.receipt)
+		must(t, err)
+		o := options
+		spoil(&again, &o)
+		if report := receipt.Verify(again, o); report.OK() {
+			t.Errorf("%s: verifies", name)
+		}
 	}
 }
 

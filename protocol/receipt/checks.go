@@ -13,8 +13,6 @@ import (
 	"concordat.dev/protocol/checkpoint"
 	"concordat.dev/protocol/document"
 	"concordat.dev/protocol/grant"
-	"concordat.dev/protocol/key"
-	"concordat.dev/protocol/statement"
 )
 
 func (v *verification) checkManifest() (Status, string, error) {
@@ -45,42 +43,6 @@ func (v *verification) checkDocuments() (Status, string, error) {
 	}
 	v.bundle = b
 	return Proved, fmt.Sprintf("%s version %d; %d policies have the digests that the manifest carries", b.Manifest.Collaboration, b.Manifest.Version, len(policies)), nil
-}
-
-func (v *verification) checkApprovals() (Status, string, error) {
-	m := v.bundle.Manifest
-	allowed := participantKeys(m)
-	signed := map[key.Public]bool{}
-	for i, e := range v.Approvals {
-		s, signers, err := statement.Verify(e, allowed)
-		if err != nil {
-			return Failed, "", fmt.Errorf("approval %d: %w", i+1, err)
-		}
-		want := statement.Statement{
-			Type: statement.Type, Action: statement.Approve, Ledger: m.Mesh.Ledger, Collaboration: m.Collaboration, Version: m.Version, Subject: canon.Sum(v.Manifest),
-		}
-		if s != want {
-			return Failed, "", fmt.Errorf("approval %d is not for this manifest", i+1)
-		}
-		if len(signers) != len(e.Signatures) {
-			return Failed, "", fmt.Errorf("approval %d has signatures by keys that the manifest does not name", i+1)
-		}
-		for _, k := range signers {
-			signed[k] = true
-		}
-	}
-	for _, p := range m.Participants {
-		n := 0
-		for k := range signed {
-			if slices.Contains(p.Keys, k.String()) {
-				n++
-			}
-		}
-		if n < p.Threshold {
-			return Failed, "", fmt.Errorf("%s: %d of %d signatures", p.ID, n, p.Threshold)
-		}
-	}
-	return Proved, fmt.Sprintf("all %d participants signed this manifest", len(m.Participants)), nil
 }
 
 func (v *verification) checkRoot() (Status, string, error) {
@@ -153,7 +115,7 @@ func (v *verification) checkGrant() (Status, string, error) {
 		return Failed, "", fmt.Errorf("reserved at %s, after the manifest expired on %s", g.Reserved, v.bundle.Manifest.Expires)
 	}
 	v.grant, v.keys = g, keys
-	return Proved, fmt.Sprintf("reserved at %s, entry %d of ledger %s: %s", g.Reserved, g.Index, g.Ledger, prices(g)), nil
+	return Proved, fmt.Sprintf("reserved at %s, as command %d of ledger %s: %s", g.Reserved, g.Index, g.Ledger, prices(g)), nil
 }
 
 func prices(g grant.Grant) string {

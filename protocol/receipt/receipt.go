@@ -39,8 +39,9 @@ type Receipt struct {
 	Grant      grant.Signed        `json:"grant"`
 	Manifest   json.RawMessage     `json:"manifest"`
 	Policies   []json.RawMessage   `json:"policies"`
-	Approvals  []dsse.Envelope     `json:"approvals"` // by the keys of the manifest's participants and by no others: see Approvals
-	Root       []byte              `json:"root"`      // MarbleRun's root certificate, DER
+	Approvals  []dsse.Envelope     `json:"approvals"`        // by the keys of the manifest's participants and by no others: see Approvals
+	Amends     []Amended           `json:"amends,omitempty"` // where not all signed, since one owner only tightened: the versions before, newest first, up to one that all signed
+	Root       []byte              `json:"root"`             // MarbleRun's root certificate, DER
 }
 
 // Marshal writes the receipt as canonical JSON. A zero Type is filled in.

@@ -10,6 +10,7 @@ import (
 	"concordat.dev/protocol/document"
 	"concordat.dev/protocol/evidence"
 	"concordat.dev/protocol/grant"
+	"concordat.dev/protocol/key"
 )
 
 // Options say what the verifier knows from elsewhere.
@@ -22,6 +23,9 @@ type Options struct {
 	RequireMode string
 	// Verifiers check the evidence of enclaves. Without the one that is needed a receipt of mode sgx fails.
 	Verifiers []evidence.Verifier
+	// Tightens judges whether a version only tightens policies of one owner who signed it (policies/approval.Tightens), where the version
+	// before allows that. Without it, receipts under versions that not all signed fail.
+	Tightens func(next, previous *document.Bundle, signers []key.Public) (owner string, ok bool)
 }
 
 // The steps of a verification, in order; their names are stable.

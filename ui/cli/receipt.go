@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	judge "concordat.dev/policies/approval"
 	"concordat.dev/protocol/answer"
 	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/document"
@@ -132,7 +133,7 @@ lets no receipt of a simulation pass.`,
 		if mode != "" && mode != modeSGX && mode != modeSimulation {
 			return usagef("receipt verify: --require %.40q: write sgx or simulation", mode)
 		}
-		o := receipt.Options{AnyManifest: any, RequireMode: mode}
+		o := receipt.Options{AnyManifest: any, RequireMode: mode, Tightens: judge.Tightens}
 		if o.Verifiers, err = verifiers(collateral); err != nil {
 			return err
 		}
