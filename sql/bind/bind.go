@@ -89,7 +89,7 @@ func (b *binder) query(q ast.Query, env *environment, top bool) plan.Relation {
 	switch q := q.(type) {
 	case *ast.Select:
 		env = withs(q.With, env)
-		return b.selects(q, env, nil, top)
+		return b.selects(q, env, top)
 	case *ast.Union:
 		return b.union(q, withs(q.With, env), top)
 	}

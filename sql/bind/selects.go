@@ -27,8 +27,8 @@ type selection struct {
 	ordered bool // ORDER BY means something: in the outermost query, or with LIMIT
 }
 
-// selects binds one SELECT. Outer is the scope of the query around a correlated subquery, which only exists.go gives.
-func (b *binder) selects(q *ast.Select, env *environment, outer *scope, top bool) plan.Relation {
+// selects binds one SELECT. A correlated EXISTS does not come here: where.go makes a semi-join of it.
+func (b *binder) selects(q *ast.Select, env *environment, top bool) plan.Relation {
 	input, s := b.from(q.From, env, q.Span)
 	sel := &selection{binder: b, q: q, env: env, prints: map[string]int{}, ordered: top || q.Limit != nil}
 	sel.pre = context{scope: s, env: env, aliases: aliases(q.Items)}

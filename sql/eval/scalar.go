@@ -362,7 +362,7 @@ func whole(op string, a, b int64) any {
 			return int64(0)
 		}
 		c := a * b
-		if c/b == a && !(a == -1 && b == math.MinInt64) && !(b == -1 && a == math.MinInt64) {
+		if c/b == a && (a != -1 || b != math.MinInt64) && (b != -1 || a != math.MinInt64) {
 			return c
 		}
 	}

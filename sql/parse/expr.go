@@ -20,14 +20,12 @@ func (d *decoder) optional(o object, key string) ast.Expr {
 func (d *decoder) exprs(list []any) []ast.Expr {
 	var out []ast.Expr
 	for _, v := range list {
-		if e := d.expr(newObject(v)); e != nil {
-			out = append(out, e)
-		}
+		out = append(out, d.expr(newObject(v)))
 	}
 	return out
 }
 
-// expr decodes one expression; a Bad when it was refused.
+// expr decodes one expression; a Bad when it was refused, never nil.
 func (d *decoder) expr(o object) ast.Expr {
 	before := len(d.refused.All())
 	if e := d.node(o); e != nil {
@@ -168,14 +166,11 @@ func (d *decoder) conjunction(o object, kind string) ast.Expr {
 	if kind == "CONJUNCTION_OR" {
 		name = "or"
 	}
-	return d.apply(name, o, d.exprs(o.list("children")), refusal.Span{}, len(o.list("children")))
+	return d.apply(name, o, d.exprs(o.list("children")), refusal.Span{})
 }
 
 // apply makes a call of an operator whose place is that of its parts.
-func (d *decoder) apply(name string, o object, args []ast.Expr, span refusal.Span, want int) ast.Expr {
-	if len(args) != want {
-		return nil
-	}
+func (d *decoder) apply(name string, o object, args []ast.Expr, span refusal.Span) ast.Expr {
 	for _, a := range args {
 		span = span.Cover(a.Place())
 	}
@@ -200,15 +195,12 @@ func (d *decoder) comparison(o object, kind string) ast.Expr {
 		d.unsupported(span, strings.ToUpper(strings.ReplaceAll(strings.TrimPrefix(kind, "COMPARE_"), "_", " ")), "Use =, <>, <, <=, > or >=, and IS NULL.")
 		return nil
 	}
-	return d.apply(name, o, args, refusal.Span{}, 2)
+	return d.apply(name, o, args, refusal.Span{})
 }
 
 // between is input >= lower AND input <= upper: one meaning, one plan.
 func (d *decoder) between(o object) ast.Expr {
 	args := d.exprs([]any{o.any("input"), o.any("lower"), o.any("upper")})
-	if len(args) != 3 {
-		return nil
-	}
 	span := args[0].Place().Cover(args[2].Place())
 	d.finish(o, span)
 	low := &ast.Call{Span: span, Name: ">=", Args: []ast.Expr{args[0], args[1]}, Operator: true}
@@ -234,9 +226,6 @@ func (d *decoder) operator(o object, kind string, location int) ast.Expr {
 		return nil
 	}
 	args := d.exprs(children)
-	if len(args) != len(children) {
-		return nil
-	}
 	switch name {
 	case "coalesce":
 		own = d.src.call(location)
@@ -249,7 +238,7 @@ func (d *decoder) operator(o object, kind string, location int) ast.Expr {
 	case "is_null", "is_not_null":
 		own = d.isNull(args[0].Place(), own)
 	}
-	return d.apply(name, o, args, own, len(children))
+	return d.apply(name, o, args, own)
 }
 
 // isNull is the place of IS [NOT] NULL behind an expression.
@@ -271,20 +260,15 @@ func (d *decoder) isNull(arg, own refusal.Span) refusal.Span {
 
 func (d *decoder) caseWhen(o object, location int) ast.Expr {
 	e := &ast.Case{Span: d.src.through(location, "case", "end")}
-	complete := true
 	for _, v := range o.list("case_checks") {
 		check := newObject(v)
 		when, then := d.expr(check.object("when_expr")), d.expr(check.object("then_expr"))
 		d.finish(check, e.Span)
-		if when == nil || then == nil {
-			complete = false
-			continue
-		}
 		e.Whens = append(e.Whens, ast.When{Cond: when, Then: then})
 	}
 	e.Else = d.optional(o, "else_expr")
 	d.finish(o, e.Span)
-	if !complete || e.Else == nil {
+	if e.Else == nil {
 		return nil
 	}
 	return e
@@ -301,9 +285,6 @@ func (d *decoder) cast(o object, location int) ast.Expr {
 	kind := o.object("cast_type")
 	id := kind.text("id")
 	o.truth("try_cast")
-	if arg == nil {
-		return nil
-	}
 	span := arg.Place()
 	if i, ok := d.src.at[location]; ok {
 		switch d.src.word(i) {
@@ -323,9 +304,10 @@ func (d *decoder) cast(o object, location int) ast.Expr {
 	name, ok := castTypes[id]
 	if !ok {
 		suggestion := "Cast to boolean, integer, bigint, double, varchar, date or timestamp."
-		if id == "INTERVAL" {
+		switch id {
+		case "INTERVAL":
 			suggestion = "Write a number and a unit: INTERVAL 7 DAY."
-		} else if id == "DECIMAL" {
+		case "DECIMAL":
 			suggestion = "Cast to double."
 		}
 		d.unsupported(span, "A CAST to "+strings.ToLower(id), suggestion)

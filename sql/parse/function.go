@@ -17,8 +17,7 @@ func (d *decoder) function(o object, location int) ast.Expr {
 		return interval
 	}
 	operator := o.truth("is_operator")
-	children := o.list("children")
-	args := d.exprs(children)
+	args := d.exprs(o.list("children"))
 	var span refusal.Span
 	if operator {
 		span, _ = d.src.token(location)
@@ -33,9 +32,6 @@ func (d *decoder) function(o object, location int) ast.Expr {
 		d.unsupported(span, "ORDER BY inside an aggregate")
 	}
 	d.finish(o, span)
-	if len(args) != len(children) {
-		return nil
-	}
 	if name == "count_star" {
 		e.Name = "count"
 	}
@@ -91,7 +87,7 @@ func (d *decoder) interval(o object, name string, location int) ast.Expr {
 	if t, ok := d.src.token(location); ok {
 		span = span.Cover(t)
 	}
-	if i, ok := d.src.index(c.Span.Start); ok && i > 0 && d.src.word(i-1) == "interval" {
+	if i, ok := d.src.index(c.Start); ok && i > 0 && d.src.word(i-1) == "interval" {
 		span.Start = d.src.tokens[i-1].start
 		if i+1 < len(d.src.tokens) && strings.HasPrefix(d.src.word(i+1), unit) {
 			span.End = d.src.tokens[i+1].end
@@ -174,13 +170,10 @@ func (d *decoder) window(o object, kind string, location int) ast.Expr {
 		}
 	}
 	e := &ast.Window{Span: span, Name: name, Partition: d.exprs(o.list("partitions"))}
-	children := o.list("children")
-	e.Args = d.exprs(children)
+	e.Args = d.exprs(o.list("children"))
 	for _, key := range []string{"offset_expr", "default_expr"} { // lag and lead
 		if o.has(key) {
-			if arg := d.expr(o.object(key)); arg != nil {
-				e.Args = append(e.Args, arg)
-			}
+			e.Args = append(e.Args, d.expr(o.object(key)))
 		}
 	}
 	e.Order, _ = d.orders(o.list("orders"))
@@ -200,8 +193,5 @@ func (d *decoder) window(o object, kind string, location int) ast.Expr {
 	}
 	o.text("schema")
 	d.finish(o, span)
-	if len(children) > len(e.Args) {
-		return nil
-	}
 	return e
 }

@@ -151,7 +151,7 @@ func call(e *plan.Call, col column) string {
 
 // wide makes integers of 64 bits before they are computed with: what a plan calls a bigint may be a 32-bit integer in the engine.
 func wide(e plan.Expr, printed string) string {
-	if c, ok := e.(*plan.Col); e.Type().Whole() && !(ok && c.T == plan.Bigint) {
+	if c, ok := e.(*plan.Col); e.Type().Whole() && (!ok || c.T != plan.Bigint) {
 		return "CAST(" + printed + " AS BIGINT)"
 	}
 	return printed
