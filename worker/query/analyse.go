@@ -81,7 +81,7 @@ func catalog(bundle *document.Bundle) bind.Catalog {
 		p := bundle.Policies[d.ID]
 		var columns []plan.Column
 		for name, c := range p.Columns {
-			columns = append(columns, plan.Column{Name: name, Type: columnType(c.Type)})
+			columns = append(columns, plan.Column{Name: name, Type: columnType(c)})
 		}
 		sort.Slice(columns, func(i, j int) bool { return columns[i].Name < columns[j].Name })
 		out[d.ID] = columns
@@ -89,14 +89,15 @@ func catalog(bundle *document.Bundle) bind.Catalog {
 	return out
 }
 
-func columnType(t string) plan.Type {
-	switch t {
-	case "decimal":
-		return plan.Double
-	case "uuid":
+// columnType is the type of a column in plans. An identifier is a token there, whatever it was made of, so that all identifiers compare.
+func columnType(c document.Column) plan.Type {
+	switch {
+	case c.Role == "identifier", c.Type == "uuid":
 		return plan.Varchar
+	case c.Type == "decimal":
+		return plan.Double
 	}
-	return plan.Type(t)
+	return plan.Type(c.Type)
 }
 
 func (a *Analysis) digests(bundle *document.Bundle) error {

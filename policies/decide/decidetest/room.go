@@ -95,6 +95,9 @@ func schema(p *document.Policy) []plan.Column {
 		case "uuid":
 			t = plan.Varchar
 		}
+		if c.Role == "identifier" {
+			t = plan.Varchar // a token, whatever it was made of
+		}
 		out = append(out, plan.Column{Name: name, Type: t})
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
