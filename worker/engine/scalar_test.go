@@ -23,7 +23,7 @@ func everything() (reference.Table, []plan.Column) {
 		{Name: "l", Type: plan.Bigint}, {Name: "m", Type: plan.Double}, {Name: "other", Type: plan.Timestamp}, {Name: "s", Type: plan.Varchar},
 		{Name: "time", Type: plan.Timestamp}, {Name: "unit", Type: plan.Bigint}, {Name: "z", Type: plan.Varchar}}
 	r := rand.New(rand.NewPCG(1, 2))
-	doubles := []any{nil, 0.0, -0.0, 0.5, -0.5, 1.5, 2.5, -2.5, 0.1, 1e15, 123456.789, 1e22, -1e300, 1e300, 4.35, 1e-7, 2147483647.5, 9.3e18, 100.0}
+	doubles := []any{nil, 0.0, math.Copysign(0, -1), 0.5, -0.5, 1.5, 2.5, -2.5, 0.1, 1e15, 123456.789, 1e22, -1e300, 1e300, 4.35, 1e-7, 2147483647.5, 9.3e18, 100.0}
 	texts := []any{nil, "", "a", " a ", "Ab", "äÖ", "7", " 12 ", "-3", "1.5", "1e3", "true", "no", "2024-02-29", "2024-02-29 13:45:10", "x'y", "aX", "99999999999", "\\N", "ß"}
 	ints := []any{nil, int64(0), int64(1), int64(-1), int64(7), int64(math.MaxInt32), int64(math.MinInt32), int64(42)}
 	longs := []any{nil, int64(0), int64(3), int64(-10), int64(math.MaxInt64), int64(math.MinInt64), int64(1) << 53, int64(1)<<62 + 1}

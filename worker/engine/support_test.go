@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sort"
 	"testing"
@@ -58,7 +59,7 @@ func drop(t testing.TB, e *engine.Engine, tables reference.Tables) {
 }
 
 func cause(err error) error {
-	if f, ok := err.(*engine.Failure); ok {
+	if f, ok := errors.AsType[*engine.Failure](err); ok {
 		return f.Cause
 	}
 	return err

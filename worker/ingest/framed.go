@@ -59,7 +59,7 @@ func (f *framed) message() error {
 		return err
 	}
 	if binary.LittleEndian.Uint32(prefix) == 0xffffffff { // streams before Arrow 0.15 lack the mark
-		prefix = prefix[:8]
+		prefix = append(prefix, 0, 0, 0, 0)
 		if _, err := io.ReadFull(f.r, prefix[4:]); err != nil {
 			return err
 		}

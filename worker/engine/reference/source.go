@@ -69,10 +69,10 @@ func (t Table) Reader() (array.RecordReader, error) {
 	for i, name := range t.names() {
 		c := t.Policy.Columns[name]
 		typ := arrowTypes[c.Type]
-		switch {
-		case c.Role == "identifier":
+		switch c.Role {
+		case "identifier":
 			typ = arrow.PrimitiveTypes.Int64
-		case c.Role == "hidden":
+		case "hidden":
 			continue
 		}
 		fields, at = append(fields, arrow.Field{Name: name, Type: typ, Nullable: true}), append(at, i)
