@@ -2,6 +2,7 @@ package token
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"unicode"
@@ -118,28 +119,25 @@ func phone(dst, id []byte) ([]byte, bool) {
 	return append(dst, phonenumbers.Format(number, phonenumbers.E164)...), true
 }
 
-// hexDigits maps hex digits to lower case and all else to 0.
-var hexDigits = func() (t [256]byte) {
-	for c := byte('0'); c <= '9'; c++ {
-		t[c] = c
-	}
-	for c := byte('a'); c <= 'f'; c++ {
-		t[c], t[c-'a'+'A'] = c, c
-	}
-	return t
-}()
-
 func sha256Hex(dst, id []byte) ([]byte, bool) {
 	id = trim(id)
 	if len(id) != 64 {
 		return dst, false
 	}
-	var out [64]byte
-	wrong := false
-	for i, b := range (*[64]byte)(id) {
-		c := hexDigits[b]
-		out[i] = c
-		wrong = wrong || c == 0
+	ok := true
+	for i := 0; i < 64; i += 8 {
+		low, good := lowerHex(binary.LittleEndian.Uint64(id[i:]))
+		dst, ok = binary.LittleEndian.AppendUint64(dst, low), ok && good
 	}
-	return append(dst, out[:]...), !wrong
+	return dst, ok
+}
+
+// lowerHex brings eight hex digits to lower case at once; ok is false when one is none. Adding 0x80 - c to each byte sets its high bit where
+// the byte is c or more, and bytes below 0x80 never carry into the next.
+func lowerHex(x uint64) (low uint64, ok bool) {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	letter := x | 0x20*ones
+	digits := (x + (0x80-'0')*ones) &^ (x + (0x80-'9'-1)*ones)
+	letters := (letter + (0x80-'a')*ones) &^ (letter + (0x80-'f'-1)*ones) & highs
+	return x | letters>>2, x&highs == 0 && (digits|letters)&highs == highs
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"strings"
 	"testing"
 
 	"concordat.dev/protocol/document"
@@ -148,5 +149,24 @@ func BenchmarkToken(b *testing.B) {
 				t.Token(id)
 			}
 		})
+	}
+}
+
+// Each byte in each of the eight places is judged as one alone would be.
+func TestHexDigits(t *testing.T) {
+	n, err := NewNormalizer(document.Namespace{Prehashed: "sha256_hex"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for place := range 8 {
+		for c := range 256 {
+			id := bytes.Repeat([]byte("aF09"), 16)
+			id[place] = byte(c)
+			got, ok := n(nil, id)
+			_, err := hex.DecodeString(string(id))
+			if ok != (err == nil) || ok && string(got) != strings.ToLower(string(id)) {
+				t.Fatalf("byte %#x in place %d: %v %q", c, place, ok, got)
+			}
+		}
 	}
 }
