@@ -37,6 +37,7 @@ type Release struct {
 	Outer   plan.Relation      // reads the release through plan.Released: keys, then cells
 	Plan    string             // text of the whole plan, for receipts
 	Digest  string             // of the whole plan
+	Cells   string             // digest of the release alone: plans that differ above it only release the same cells
 	Exempt  map[plan.Expr]bool // equalities of units, which the isolation test leaves alone
 }
 

@@ -188,7 +188,7 @@ func (d *decider) assemble(root plan.Relation, rho float64) *Release {
 	if rho > 0 && rho < l.rho {
 		l.rho = rho
 	}
-	out := &Release{Plan: plan.Text(root), Digest: plan.Digest(root), Exempt: d.exempt}
+	out := &Release{Plan: plan.Text(root), Digest: plan.Digest(root), Cells: plan.Digest(agg), Exempt: d.exempt}
 	out.Bounded = plan.Bounded{Input: agg.Input, Unit: in.unit, Keys: agg.Keys, RowsPerGroup: l.rows, GroupsPerUnit: l.groups, MinUnits: l.minUnits, Threshold: l.kind == mechanism.Threshold}
 	s := &out.Spec
 	*s = mechanism.Spec{Kind: l.kind, KeyCount: len(agg.Keys), MinUnits: l.minUnits, MaxGroups: l.maxGroups, GroupsPerUnit: l.groups, RowsPerGroup: l.rows}

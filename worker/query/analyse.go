@@ -8,6 +8,7 @@ package query
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -38,6 +39,9 @@ type Analysis struct {
 // Refused says that the text may not run.
 func (a *Analysis) Refused() bool { return len(a.Decision.Refusals) > 0 }
 
+// ErrDefect says that judging a text met a defect of this program. The text is refused to run, and the defect goes to the log.
+var ErrDefect = errors.New("query: defect while judging")
+
 // Analyser judges texts; it is safe for concurrent use.
 type Analyser struct{ parser *parse.Parser }
 
@@ -54,7 +58,12 @@ func NewAnalyser() (*Analyser, error) {
 func (a *Analyser) Close() error { return a.parser.Close() }
 
 // Analyse judges a text. Rho is the analyst's choice for each aggregate, 0 for the owners'. An error is a fault, never a refusal.
-func (a *Analyser) Analyse(ctx context.Context, bundle *document.Bundle, text string, rho float64) (*Analysis, error) {
+func (a *Analyser) Analyse(ctx context.Context, bundle *document.Bundle, text string, rho float64) (analysis *Analysis, err error) {
+	defer func() {
+		if r := recover(); r != nil { // a defect of ours must not end a worker that others use; nothing was decided
+			analysis, err = nil, fmt.Errorf("%w: %v", ErrDefect, r)
+		}
+	}()
 	tree, refused, err := a.parser.Parse(ctx, text)
 	if err != nil {
 		return nil, err

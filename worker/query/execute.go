@@ -37,7 +37,7 @@ type Executor struct {
 func (x *Executor) Execute(ctx context.Context, a *Analysis, datasets []Dataset) (answer.Answer, error) {
 	decided := a.Decision.Release
 	names := map[string]string{}
-	binding := release.Context{Plan: decided.Digest, Parameters: string(a.Parameters())}
+	binding := release.Context{Plan: decided.Cells, Parameters: string(a.Parameters())}
 	for i, d := range datasets {
 		names[d.ID] = d.Loaded
 		binding.Datasets = append(binding.Datasets, d.ID+" "+string(d.Digest))
