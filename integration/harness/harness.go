@@ -30,8 +30,10 @@ type Mesh struct {
 	*mesh.Mesh
 	Home    string
 	Founder key.Private // may propose where there is no manifest yet
-	tb      testing.TB
-	bin     string
+	// Witnesses are told to coordinators by Again.
+	Witnesses []mesh.Witness
+	tb        testing.TB
+	bin       string
 }
 
 // Up starts a new mesh, which ends with the test.
@@ -50,7 +52,7 @@ func Up(tb testing.TB) *Mesh {
 // Again brings the mesh up, or up again after Down.
 func (m *Mesh) Again() {
 	m.tb.Helper()
-	up, err := mesh.Up(m.tb.Context(), mesh.Options{Home: m.Home, Bin: m.bin, Attached: true, Founders: []string{m.Founder.Public().String()}})
+	up, err := mesh.Up(m.tb.Context(), mesh.Options{Home: m.Home, Bin: m.bin, Attached: true, Founders: []string{m.Founder.Public().String()}, Witnesses: m.Witnesses})
 	if err != nil {
 		m.tb.Fatal(err)
 	}
