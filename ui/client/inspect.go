@@ -28,7 +28,7 @@ func (u *Upload) inspect() error {
 		if u.Format == "" {
 			u.Format = t.Format
 		}
-		if t.Format != u.Format && !(t.Format == upload.CSV && u.Format == upload.JSONLines) {
+		if t.Format != u.Format && (t.Format != upload.CSV || u.Format != upload.JSONLines) {
 			return fmt.Errorf("%s begins like %s, and not like %s: the files of an upload have one format", name, t.Format, u.Format)
 		}
 		if u.Format != upload.CSV && u.Format != upload.JSONLines {
