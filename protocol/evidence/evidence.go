@@ -1,6 +1,6 @@
 // Package evidence is the seam between Concordat and the hardware that vouches for a program: evidence of a kind goes in, and what a
-// verifier of that kind proved comes out, in words that are the same for all kinds. The kinds are packages of their own (sgx, tdx,
-// snp, software), so that only who verifies links them.
+// verifier of that kind proved comes out, in words that are the same for all kinds. The kinds are packages of their own (sgx,
+// software), so that only who verifies links them.
 //
 // Invariant: Check passes only for a program of the wanted measurement, not debuggable, on hardware of acceptable firmware, whose
 // evidence was made over the wanted data. What a verifier could not prove stands in Claims.
@@ -20,7 +20,8 @@ import (
 // Kind names a form of evidence.
 type Kind string
 
-// The kinds. Software is no hardware at all: a key signs what a program says of itself, for tests and simulation.
+// The kinds. TDX and SNP are names kept free: nothing verifies them yet. Software is no hardware at all: a key signs what a program says of
+// itself, for tests.
 const (
 	SGX      Kind = "sgx-dcap" // Intel SGX quote, version 3, bare or with the header of Open Enclave as EGo and MarbleRun send it
 	TDX      Kind = "tdx"      // Intel TDX quote, version 4
