@@ -249,14 +249,6 @@ func (b *bench) encrypt(put func(n int, body []byte) error) error {
 	return nil
 }
 
-func (b *bench) writer(ctx context.Context, version uint32) (*storage.Writer, error) {
-	schema, err := ingest.Schema(b.policy)
-	if err != nil {
-		return nil, err
-	}
-	return storage.NewWriter(ctx, b.store, b.wrapper, b.binding(version), schema)
-}
-
 func (b *bench) read(ctx context.Context) error {
 	schema, err := ingest.Schema(b.policy)
 	if err != nil {

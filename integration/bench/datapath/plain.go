@@ -15,7 +15,7 @@ import (
 )
 
 // plainly runs work on a plain DuckDB in memory with the bench's threads.
-func (b *bench) plainly(ctx context.Context, work func(*sql.DB, *duckdb.Connector) error) error {
+func (b *bench) plainly(ctx context.Context, work func(*sql.DB) error) error {
 	c, err := duckdb.NewConnector("", nil)
 	if err != nil {
 		return err
@@ -24,12 +24,12 @@ func (b *bench) plainly(ctx context.Context, work func(*sql.DB, *duckdb.Connecto
 	if _, err := db.ExecContext(ctx, fmt.Sprintf("SET threads = %d", b.threads)); err != nil {
 		return errors.Join(err, db.Close())
 	}
-	return errors.Join(work(db, c), db.Close())
+	return errors.Join(work(db), db.Close())
 }
 
 // duckdb loads the file into memory as anybody would.
 func (b *bench) duckdb(ctx context.Context, load string) error {
-	return b.plainly(ctx, func(db *sql.DB, c *duckdb.Connector) error {
+	return b.plainly(ctx, func(db *sql.DB) error {
 		if load != "" {
 			_, err := db.ExecContext(ctx, "CREATE TABLE t AS "+fmt.Sprintf(load, b.file))
 			return err
@@ -71,7 +71,7 @@ func (b *bench) write(ctx context.Context) error {
 		return nil
 	}
 	csv := strings.TrimSuffix(strings.TrimSuffix(b.file, ".parquet"), ".arrow") + ".csv"
-	return b.plainly(ctx, func(db *sql.DB, _ *duckdb.Connector) error {
+	return b.plainly(ctx, func(db *sql.DB) error {
 		if b.format == upload.Parquet {
 			_, err := db.ExecContext(ctx, fmt.Sprintf("COPY (SELECT * FROM read_csv('%s')) TO '%s' (FORMAT parquet)", csv, b.file))
 			return err
