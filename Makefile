@@ -55,9 +55,10 @@ test: build
 bench: build
 	@cd integration && go run $(TAGS) ./cmd/bench
 
-## soak: queries for SOAK (30m), processes killed and restarted meanwhile
+## soak: linearizability for SOAK (30m) under faults, then queries for SOAK, processes killed and restarted meanwhile
 .PHONY: soak
 soak: build
+	@cd coordinator && CONCORDAT_SOAK=$(SOAK) go test -run '^TestLinearizable' -count 1 -v -timeout 6h ./linearize
 	@cd integration && CONCORDAT_SOAK=$(SOAK) go test $(TAGS),soak -run '^TestSoak' -count 1 -v -timeout 6h ./...
 
 ## fuzz: every fuzz test for FUZZTIME (20s)

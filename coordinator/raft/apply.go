@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	hraft "github.com/hashicorp/raft"
 )
 
 // ErrNoLeader says that the cluster could not be reached in time. The command may still have been, or yet be, applied.
@@ -82,17 +84,28 @@ func (n *Node) atLeader(ctx context.Context, try func(leader string) error) erro
 		case <-timer.C:
 		}
 		timer.Reset(retryEvery)
-		address, id := n.raft.LeaderWithID()
-		switch {
-		case id == "":
+		listens, id := n.raft.LeaderWithID()
+		if id == "" {
 			continue
-		case string(id) == n.ID():
-			address = ""
 		}
-		if last = try(string(address)); last == nil {
+		if last = try(n.addressOf(id, listens)); last == nil {
 			return nil
 		}
 	}
+}
+
+// addressOf is where the cluster's configuration has a node, "" for this one. What a leader tells of itself is where it listens, which
+// need not be where others reach it.
+func (n *Node) addressOf(id hraft.ServerID, listens hraft.ServerAddress) string {
+	if string(id) == n.ID() {
+		return ""
+	}
+	for _, s := range n.servers() {
+		if s.ID == id {
+			return string(s.Address)
+		}
+	}
+	return string(listens)
 }
 
 // applyHere returns the index of the entry, in 8 bytes, and the result.

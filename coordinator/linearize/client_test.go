@@ -1,0 +1,322 @@
+package linearize_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"strings"
+	"sync"
+	"testing/fstest"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"concordat.dev/coordinator/log"
+	"concordat.dev/coordinator/state"
+	"concordat.dev/policies/budget"
+	"concordat.dev/policies/mechanism"
+	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/document"
+	"concordat.dev/protocol/fault"
+	"concordat.dev/protocol/key"
+	"concordat.dev/protocol/statement"
+)
+
+const (
+	attemptFor  = 3 * time.Second  // at one node
+	persistFor  = 30 * time.Second // at all of them
+	callsInRoom = 300
+)
+
+// leafOf is an event that was acknowledged.
+type leafOf struct {
+	index int64
+	kind  string
+	query string
+	leaf  string
+}
+
+// history is what all clients saw.
+type history struct {
+	*cluster
+	began  time.Time
+	signer *log.Signer
+
+	mu         sync.Mutex
+	rooms      []*place
+	operations []porcupine.Operation
+	calls      int
+	leaves     []leafOf
+	paid       map[int][2]int64 // by room, what acknowledged reservations paid
+	notes      map[int64]string // checkpoints by size
+}
+
+// place is a room with what its people sign.
+type place struct {
+	number int
+	name   string
+	keys   [2]key.Private
+	form   document.SignedForm
+	unpaid []string // queries without a record
+}
+
+// here is the room where the next call goes: each takes a number of calls.
+func (h *history) here() *place {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.calls >= len(h.rooms)*callsInRoom {
+		h.rooms = append(h.rooms, h.open(len(h.rooms)))
+	}
+	h.calls++
+	return h.rooms[len(h.rooms)-1]
+}
+
+func (h *history) open(number int) *place {
+	p := &place{number: number, name: fmt.Sprint("room", number)}
+	var err error
+	for i := range owners {
+		p.keys[i], err = key.Generate()
+		must(h.t, err)
+	}
+	person, err := key.Generate()
+	must(h.t, err)
+	policy := func(dataset, owner string) *fstest.MapFile {
+		return &fstest.MapFile{Data: fmt.Appendf(nil, `{apiVersion: concordat.dev/v1, kind: Policy, dataset: %s, owner: %s,
+unit: {column: id, namespace: patient, unique: true}, columns: {id: {type: varchar, role: identifier}}, aggregates: [count],
+release: {mechanism: differential_privacy, min_units: 10}, budget: {rho: 1, delta: 1e-6, period: 30d, lifetime_rho: 1}}`, dataset, owner)}
+	}
+	b, err := document.LoadFS(fstest.MapFS{
+		"manifest.yaml": &fstest.MapFile{Data: fmt.Appendf(nil, `
+{apiVersion: concordat.dev/v1, kind: Manifest, collaboration: %s, version: 1, purpose: testing, expires: 2999-12-31,
+participants: [{id: clinic, name: C, keys: [%q]}, {id: registry, name: R, keys: [%q]}], people: [{id: dana, participant: clinic, roles: [steward], keys: [%q]}],
+namespaces: {patient: {normalize: trim}},
+datasets: [{id: clinic.patients, owner: clinic, policy: c.yaml}, {id: registry.events, owner: registry, policy: r.yaml}],
+mesh: {mode: simulation, marblerun_manifest: %q, root_certificate: %q, coordinator: %q, ledger: %q}}`,
+			p.name, p.keys[0].Public(), p.keys[1].Public(), person.Public(), pins.MarbleRunManifest, pins.RootCertificate, pins.Coordinator, pins.Ledger)},
+		"c.yaml": policy("clinic.patients", "clinic"), "r.yaml": policy("registry.events", "registry"),
+	})
+	must(h.t, err)
+	p.form, err = b.Signable()
+	must(h.t, err)
+	return p
+}
+
+// client makes one call after another until the context ends.
+func (h *history) client(ctx context.Context, id int) {
+	for ctx.Err() == nil {
+		p := h.here()
+		in := call{room: p.number, do: h.draw(), who: mathrand.IntN(2)}
+		begun := time.Since(h.began)
+		out, known := h.perform(p, &in)
+		if !known {
+			continue // a read that nobody answered
+		}
+		h.mu.Lock()
+		h.operations = append(h.operations, porcupine.Operation{
+			ClientId: id, Input: in, Call: begun.Nanoseconds(), Output: out, Return: time.Since(h.began).Nanoseconds(),
+		})
+		h.mu.Unlock()
+	}
+}
+
+func (h *history) draw() action {
+	weighted := []action{
+		propose, approve, approve, pause, resume, resume, resume, resume, balance, manifest, size, record, record, record,
+		reserve, reserve, reserve, reserve, reserve, reserve, reserve, reserve, reserve, reserve,
+	}
+	return weighted[mathrand.IntN(len(weighted))]
+}
+
+func (h *history) perform(p *place, in *call) (outcome, bool) {
+	switch in.do {
+	case propose:
+		b := state.Propose{Manifest: p.form.Manifest, Policies: p.form.Policies, Proposal: h.says(p, statement.Propose, h.founder)}
+		_, out := submit(h, b)
+		return out, true
+	case approve:
+		_, out := submit(h, state.Approve{Collaboration: p.name, Approval: h.says(p, statement.Approve, p.keys[in.who])})
+		return out, true
+	case pause, resume:
+		_, out := submit(h, state.Statement{Collaboration: p.name, Statement: h.says(p, statement.Action(in.do), p.keys[in.who])})
+		return out, true
+	case reserve:
+		return h.reserve(p, in), true
+	case record:
+		return h.record(p)
+	default:
+		return h.read(p, in.do)
+	}
+}
+
+func (h *history) says(p *place, a statement.Action, k key.Private) []byte {
+	s := statement.Statement{Action: a, Ledger: ledger, Collaboration: p.name, Version: 1, Subject: p.form.Digest()}
+	if a != statement.Propose && a != statement.Approve {
+		nonce := make([]byte, 16)
+		_, _ = rand.Read(nonce)
+		s.Nonce, s.Issued, s.Reason = hex.EncodeToString(nonce), time.Now().UTC().Format(time.RFC3339), "because"
+	}
+	e, err := statement.Sign(s, k)
+	must(h.t, err)
+	raw, err := e.Marshal()
+	must(h.t, err)
+	return raw
+}
+
+func (h *history) reserve(p *place, in *call) outcome {
+	q := state.Query{
+		ID: rand.Text(), Key: rand.Text(), Collaboration: p.name, Person: "ann", Participant: "clinic", Request: canon.Sum([]byte("r")),
+		Question: canon.Sum([]byte(rand.Text())).String(), Plan: canon.Sum([]byte("p")).String(), Manifest: p.form.Digest(), Owners: owners[:],
+	}
+	for i, owner := range owners {
+		in.price[i] = mathrand.Int64N(limit / 15)
+		q.Price = append(q.Price, state.Price{Owner: owner, Namespace: "patient", Amount: budget.Amount{Rho: mechanism.Rho(in.price[i])}})
+	}
+	r, out := submit(h, state.Reserve{Query: q})
+	switch {
+	case out.verdict == unclear: // whether it happened is asked when all is quiet
+		out.status = state.Status(q.ID)
+	case out.verdict == done && r.Short != nil:
+		out.verdict, out.left = short, int64(r.Short.Left.Rho)
+		if r.Short.Owner == owners[1] {
+			out.owner = 1
+		}
+	case out.verdict == done:
+		out.spent, out.index = before(&r.Query), r.Query.Leaf
+		h.acknowledged(out.index, string(reserve), q.ID)
+		h.mu.Lock()
+		sum := h.paid[p.number]
+		h.paid[p.number] = [2]int64{sum[0] + in.price[0], sum[1] + in.price[1]}
+		p.unpaid = append(p.unpaid, q.ID)
+		h.mu.Unlock()
+	}
+	return out
+}
+
+func before(q *state.Query) [2]int64 {
+	return [2]int64{int64(q.Price[0].Before), int64(q.Price[1].Before)}
+}
+
+// record commits the release of a query that was reserved here; known is false when there is none.
+func (h *history) record(p *place) (out outcome, known bool) {
+	h.mu.Lock()
+	if len(p.unpaid) == 0 {
+		h.mu.Unlock()
+		return out, false
+	}
+	id := p.unpaid[0]
+	p.unpaid = p.unpaid[1:]
+	h.mu.Unlock()
+	r, out := submit(h, state.Record{Query: id, Body: []byte("release of " + id)})
+	if out.verdict == done {
+		out.index = r.Receipt
+		h.acknowledged(out.index, "release", id)
+	}
+	return out, true
+}
+
+// read asks any node that answers.
+func (h *history) read(p *place, what action) (outcome, bool) {
+	i := mathrand.IntN(nodes)
+	r := h.at(i)
+	ctx, cancel := context.WithTimeout(h.t.Context(), attemptFor)
+	defer cancel()
+	if r == nil || r.Sync(ctx) != nil {
+		return outcome{}, false
+	}
+	var out outcome
+	switch what {
+	case balance:
+		all := r.state.Balances(p.name, "ann")
+		if len(all) == 0 {
+			return outcome{verdict: refused}, true
+		}
+		for k, b := range all {
+			out.spent[k] = int64(b.Spent.Rho)
+		}
+	case manifest:
+		m, _ := r.state.Manifest(p.name, 1)
+		out.status = m.Status
+		out.signed, out.paused = which(m.Signed), which(m.PausedBy)
+	default:
+		tree := r.state.Tree()
+		out.index = tree.Size()
+		h.checkpoint(tree)
+	}
+	return out, true
+}
+
+func which(names []string) (out [2]bool) {
+	for _, n := range names {
+		for i, owner := range owners {
+			out[i] = out[i] || n == owner
+		}
+	}
+	return out
+}
+
+// checkpoint signs the tree as a node holds it: two notes of one size must be the same.
+func (h *history) checkpoint(tree *log.Tree) {
+	note, err := h.signer.Checkpoint(tree, tree.Size())
+	if err != nil {
+		h.t.Error(err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if other, ok := h.notes[tree.Size()]; ok && other != string(note) {
+		h.t.Errorf("two checkpoints of size %d:\n%s\n%s", tree.Size(), other, note)
+	}
+	h.notes[tree.Size()] = string(note)
+}
+
+func (h *history) acknowledged(index int64, kind, query string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.leaves = append(h.leaves, leafOf{index: index, kind: kind, query: query})
+}
+
+// submit has a command applied, at one node after another until one answers, as the command line does.
+func submit[R any](h *history, body state.Body[R]) (R, outcome) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.t.Context()), persistFor)
+	defer cancel()
+	doubt := false // an earlier attempt may have been applied, or may yet be
+	for i := mathrand.IntN(nodes); ctx.Err() == nil; i = (i + 1) % nodes {
+		r := h.at(i)
+		if r == nil {
+			continue
+		}
+		result, err := attempt(ctx, h, r, i, body)
+		switch {
+		case err == nil:
+			return result, outcome{}
+		case fault.KindOf(err) == fault.Exists: // a statement that an earlier attempt brought
+			return result, outcome{}
+		case unknown(err):
+			doubt = true
+		case fault.KindOf(err) == fault.Invalid: // nothing here is
+			h.t.Error(err)
+		case doubt:
+			return result, outcome{verdict: unclear}
+		default:
+			return result, outcome{verdict: refused}
+		}
+	}
+	var none R
+	return none, outcome{verdict: unclear}
+}
+
+func attempt[R any](ctx context.Context, h *history, r *replica, node int, body state.Body[R]) (R, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptFor)
+	defer cancel()
+	result, _, err := state.Submit(ctx, r, h.now(node), body)
+	return result, err
+}
+
+// unknown says whether nobody knows what became of a command. One that came again after the machine's time ran ahead of it was refused
+// then, but may have been applied before.
+func unknown(err error) bool {
+	var f *fault.Fault
+	return fault.KindOf(err) == fault.Unavailable || errors.As(err, &f) && f.Kind == fault.Conflict && strings.Contains(f.Error(), "is older than")
+}

@@ -1,0 +1,197 @@
+// Package linearize_test runs three replicas of the coordinators' state machine under clients and faults, and checks by porcupine that what
+// clients saw is what one machine that never fails would have told them, one call after another.
+package linearize_test
+
+import (
+	"context"
+	"math"
+	mathrand "math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"concordat.dev/coordinator/log"
+	"concordat.dev/coordinator/state"
+	"concordat.dev/protocol/key"
+)
+
+const clients = 6
+
+// runFor is how long clients and faults go on: CONCORDAT_SOAK (of `make soak`), or a while that every run of the tests can bear.
+func runFor(t *testing.T) time.Duration {
+	text := os.Getenv("CONCORDAT_SOAK")
+	if text == "" {
+		return 20 * time.Second
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatalf("CONCORDAT_SOAK: %v", err)
+	}
+	return d
+}
+
+func TestLinearizable(t *testing.T) {
+	c := newCluster(t)
+	k, err := key.Generate()
+	must(t, err)
+	signer, err := log.NewSigner(ledger, k)
+	must(t, err)
+	h := &history{cluster: c, began: time.Now(), signer: signer, paid: map[int][2]int64{}, notes: map[int64]string{}}
+	ctx, cancel := context.WithTimeout(t.Context(), runFor(t))
+	defer cancel()
+	var running sync.WaitGroup
+	for id := range clients {
+		running.Go(func() { h.client(ctx, id) })
+	}
+	suffered := c.suffer(ctx)
+	running.Wait()
+	c.settled()
+	h.resolve()
+	h.audit()
+	h.judge()
+	t.Logf("faults: %v", suffered)
+}
+
+// suffer lets one fault follow another until the context ends, and heals each; it counts them by name.
+func (c *cluster) suffer(ctx context.Context) map[string]int {
+	faults := []struct {
+		name        string
+		begin, heal func(node int)
+	}{
+		{"leader stopped", func(int) {}, nil}, // the node is chosen below
+		{"isolated", func(i int) { c.net.set(cut, around(i)...) }, func(i int) { c.net.set(open, around(i)...) }},
+		{"deaf", func(i int) { c.net.set(cut, into(i)...) }, func(i int) { c.net.set(open, into(i)...) }},
+		{"mute", func(i int) { c.net.set(cut, from(i)...) }, func(i int) { c.net.set(open, from(i)...) }},
+		{"paused", func(i int) { c.net.set(held, around(i)...) }, func(i int) { c.net.set(open, around(i)...) }},
+		{"connections broken", func(i int) { c.net.set(cut, around(i)...); c.net.set(open, around(i)...) }, func(int) {}},
+		{"clock jumped", func(i int) { c.clocks[i].Store(mathrand.Int64N(int64(40*time.Second)) - int64(20*time.Second)) }, func(int) {}},
+		{"compacted", c.compact, func(int) {}},
+	}
+	faults[0].begin, faults[0].heal = c.stop, c.start
+	count := map[string]int{}
+	for n := mathrand.IntN(len(faults)); ; n++ {
+		f, node := faults[n%len(faults)], c.leader()
+		if n%len(faults) > 0 && mathrand.IntN(2) == 0 {
+			node = mathrand.IntN(nodes)
+		}
+		if !pass(ctx, time.Second) {
+			return count
+		}
+		count[f.name]++
+		f.begin(node)
+		more := pass(ctx, 500*time.Millisecond+mathrand.N(time.Second))
+		f.heal(node)
+		if !more {
+			return count
+		}
+	}
+}
+
+// compact lets a node restore from a snapshot when it starts next, and followers that are behind take one.
+func (c *cluster) compact(i int) {
+	if err := c.at(i).Compact(); err != nil {
+		c.t.Errorf("compact node %d: %v", i, err)
+	}
+}
+
+// pass lets time pass, and says whether the context has not ended.
+func pass(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// resolve finds out what became of reservations whose outcome no client knows, and lets other calls of that kind end never.
+func (h *history) resolve() {
+	var known []porcupine.Operation
+	for _, op := range h.operations {
+		in, out := op.Input.(call), op.Output.(outcome)
+		if out.verdict == unclear {
+			op.Return = math.MaxInt64
+		}
+		if out.verdict == unclear && in.do == reserve {
+			q, happened := h.at(0).state.Query(string(out.status))
+			if !happened {
+				continue
+			}
+			op.Output = outcome{spent: before(&q), index: q.Leaf}
+		}
+		known = append(known, op)
+	}
+	h.operations = known
+}
+
+// audit compares what every node holds in the end with what was acknowledged.
+func (h *history) audit() {
+	for i := range nodes {
+		s := h.at(i).state
+		h.checkpoint(s.Tree())
+		for _, l := range h.leaves {
+			e, ok := s.Entry(l.index)
+			if !ok || e.Kind != l.kind || !strings.Contains(string(e.Body), l.query) {
+				h.t.Errorf("node %d: the %s of %s, acknowledged as leaf %d, is not there: %+v", i, l.kind, l.query, l.index, e)
+			}
+		}
+		for _, p := range h.rooms {
+			h.balances(i, s, p)
+		}
+	}
+}
+
+// balances wants the accounts of a room to hold what its queries paid, at least what was acknowledged, and no more than the budget.
+func (h *history) balances(node int, s *state.Machine, p *place) {
+	var paid [2]int64
+	for _, q := range s.Queries(p.name, math.MaxInt, func(*state.Query) bool { return true }) {
+		for k, price := range q.Price {
+			paid[k] += int64(price.Amount.Rho)
+		}
+	}
+	for k, b := range s.Balances(p.name, "ann") {
+		acknowledged := h.paid[p.number][k]
+		if spent := int64(b.Spent.Rho); spent != paid[k] || acknowledged > spent || spent > limit {
+			h.t.Errorf("node %d, %s: %s spent %d of %d, its queries paid %d, %d were acknowledged", node, p.name, b.Owner, spent, limit, paid[k], acknowledged)
+		}
+	}
+}
+
+func (h *history) judge() {
+	for name, check := range map[string]struct {
+		model   porcupine.Model
+		history []porcupine.Operation
+	}{
+		"rooms": {rooms, h.operations}, "log": {leaves, inLog(h.operations)},
+	} {
+		result, info := porcupine.CheckOperationsVerbose(check.model, check.history, 5*time.Minute)
+		if result == porcupine.Ok {
+			continue
+		}
+		h.t.Errorf("%s: %d operations: %s", name, len(check.history), result)
+		if file, err := os.CreateTemp("", "linearize-*.html"); err == nil {
+			h.t.Logf("drawn in %s: %v", file.Name(), porcupine.Visualize(check.model, info, file))
+			must(h.t, file.Close())
+		}
+	}
+	tally := map[action]map[verdict]int{}
+	for _, op := range h.operations {
+		do := op.Input.(call).do
+		if tally[do] == nil {
+			tally[do] = map[verdict]int{}
+		}
+		tally[do][op.Output.(outcome).verdict]++
+	}
+	for _, do := range []action{propose, approve, pause, resume, reserve, record, balance, manifest, size} {
+		if tally[do][done] == 0 {
+			h.t.Errorf("no %s was ever acknowledged: %v", do, tally[do])
+		}
+	}
+	h.t.Logf("%d operations in %d rooms; per call, done 0, refused 1, short 2, unclear 3: %v", len(h.operations), len(h.rooms), tally)
+}
