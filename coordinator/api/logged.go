@@ -63,6 +63,10 @@ func (a *API) ask(ctx context.Context, c dispatch.Client, q state.Query, request
 			return nil, lag, nil
 		}
 		res, err := c.Execute(ctx, connect.NewRequest(request))
+		if seen > 0 && connect.IsWireError(err) && connect.CodeOf(err) == connect.CodeUnavailable { // it lives, and does not believe the proof
+			a.Logger.Error().Err(checkpoint.ErrForked).Int64("seen", seen).Str(fieldQuery, q.ID).Msg("a worker saw another log")
+			return nil, fault.Newf("execute", fault.Unavailable, "%w: a worker saw %d entries of it", checkpoint.ErrForked, seen), nil
+		}
 		if err != nil {
 			return nil, nil, err
 		}
