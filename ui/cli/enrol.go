@@ -134,25 +134,27 @@ func enrolInto(file string, e enrol.Enrolment, roles []string) error {
 // insertPerson adds an entry at the end of the block of people, or such a block.
 func insertPerson(manifest, entry string) string {
 	lines := strings.SplitAfter(strings.TrimRight(manifest, "\n")+"\n", "\n")
-	last, indent, inside := -1, "  ", false
+	var block []int // the lines of people, without empty ones and remarks
+	inside := false
 	for i, line := range lines {
 		text := strings.TrimSpace(line)
 		if text == "" || strings.HasPrefix(text, "#") {
 			continue
 		}
-		item := strings.HasPrefix(text, "- ")
-		if !item && !strings.HasPrefix(line, " ") { // a field of the manifest
+		if !strings.HasPrefix(line, " ") && !strings.HasPrefix(line, "-") { // a field of the manifest
 			inside = strings.HasPrefix(line, "people:")
 		}
 		if inside {
-			last = i
-			if item {
-				indent = line[:strings.Index(line, "-")]
-			}
+			block = append(block, i)
 		}
 	}
-	if last < 0 {
+	if len(block) == 0 {
 		return strings.Join(lines, "") + "people:\n  - " + entry + "\n"
 	}
-	return strings.Join(slices.Insert(lines, last+1, indent+"- "+entry+"\n"), "")
+	indent := "  "
+	if len(block) > 1 { // the first person's; those after it may hold lists of their own
+		first := lines[block[1]]
+		indent = first[:len(first)-len(strings.TrimLeft(first, " "))]
+	}
+	return strings.Join(slices.Insert(lines, block[len(block)-1]+1, indent+"- "+entry+"\n"), "")
 }

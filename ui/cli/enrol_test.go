@@ -15,6 +15,7 @@ func TestInsertPerson(t *testing.T) {
 	for name, c := range map[string]struct{ before, after string }{
 		"block of flows": {"a: 1\npeople:\n  - {id: d}\n\n# then\nmesh:\n  m: 1\n", "a: 1\npeople:\n  - {id: d}\n  - " + entry + "\n\n# then\nmesh:\n  m: 1\n"},
 		"blocks":         {"people:\n- id: d\n  roles:\n    [a]\nz: 1", "people:\n- id: d\n  roles:\n    [a]\n- " + entry + "\nz: 1\n"},
+		"lists within":   {"people:\n  - id: d\n    keys:\n      - k\nz: 1\n", "people:\n  - id: d\n    keys:\n      - k\n  - " + entry + "\nz: 1\n"},
 		"none":           {"a: 1\n", "a: 1\npeople:\n  - " + entry + "\n"},
 	} {
 		if got := insertPerson(c.before, entry); got != c.after {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -111,8 +112,18 @@ func (a *app) sign(ctx context.Context, dir, digest, sshSignature string, yes bo
 		return err
 	}
 	d, err := a.documents(ctx, s, 0)
+	if errors.Is(err, client.ErrReplaced) && d.State == "proposed" { // whoever signed a proposal that was rejected may sign the next one
+		a.say("another proposal of version %d was signed from here before: this one is not it", d.Manifest.Version)
+		err = nil
+	}
 	if err != nil {
 		return err
+	}
+	var before client.Documents
+	if d.Manifest.Version > 1 {
+		if before, err = s.Documents(ctx, s.collaboration, d.Manifest.Version-1); err != nil {
+			return err
+		}
 	}
 	if problems := d.Validate(document.Signed); len(problems) > 0 {
 		return fmt.Errorf("the proposed manifest has %s, first: %s", present.Count(int64(len(problems)), "problem"), problems[0])
@@ -125,6 +136,9 @@ func (a *app) sign(ctx context.Context, dir, digest, sshSignature string, yes bo
 		return err
 	}
 	participant := participantOf(d.Manifest, signer)
+	if participant == "" && before.Bundle != nil { // a key that is replaced signs too, and who is left out
+		participant = participantOf(before.Manifest, signer)
+	}
 	if participant == "" {
 		return fmt.Errorf("the key %s is not of a participant of %s", signer, s.collaboration)
 	}
@@ -136,11 +150,7 @@ func (a *app) sign(ctx context.Context, dir, digest, sshSignature string, yes bo
 		return err
 	}
 	a.banner(d.Manifest.Mesh.Mode)
-	if d.Manifest.Version > 1 {
-		before, err := s.Documents(ctx, s.collaboration, d.Manifest.Version-1)
-		if err != nil {
-			return err
-		}
+	if before.Bundle != nil {
 		fmt.Fprintf(a.Err, "what version %d changes:\n", d.Manifest.Version)
 		if err := a.printDiff(a.Err, before, d); err != nil {
 			return err
