@@ -54,6 +54,7 @@ test: build
 .PHONY: bench
 bench: build
 	@cd integration && go run $(TAGS) ./cmd/bench
+	@cd coordinator && go test -run '^$$' -bench Ledger -benchtime 1x -timeout 1h ./bench | { grep '^figure\|FAIL\|_test.go' || true; }
 
 ## soak: linearizability for SOAK (30m) under faults, then queries for SOAK, processes killed and restarted meanwhile
 .PHONY: soak
