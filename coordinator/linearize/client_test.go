@@ -36,7 +36,6 @@ type leafOf struct {
 	index int64
 	kind  string
 	query string
-	leaf  string
 }
 
 // history is what all clients saw.

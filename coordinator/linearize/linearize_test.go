@@ -3,6 +3,7 @@
 package linearize_test
 
 import (
+	"bytes"
 	"context"
 	"math"
 	mathrand "math/rand/v2"
@@ -16,6 +17,7 @@ import (
 
 	"concordat.dev/coordinator/log"
 	"concordat.dev/coordinator/state"
+	"concordat.dev/protocol/checkpoint"
 	"concordat.dev/protocol/key"
 )
 
@@ -137,7 +139,9 @@ func (h *history) audit() {
 		h.checkpoint(s.Tree())
 		for _, l := range h.leaves {
 			e, ok := s.Entry(l.index)
-			if !ok || e.Kind != l.kind || !strings.Contains(string(e.Body), l.query) {
+			first, _ := h.at(0).state.Entry(l.index)
+			opens := bytes.Equal(e.Leaf, checkpoint.Leaf(e.Salt, e.Body)) && bytes.Equal(e.Leaf, first.Leaf)
+			if !ok || !opens || e.Kind != l.kind || !strings.Contains(string(e.Body), l.query) {
 				h.t.Errorf("node %d: the %s of %s, acknowledged as leaf %d, is not there: %+v", i, l.kind, l.query, l.index, e)
 			}
 		}
@@ -179,6 +183,9 @@ func (h *history) judge() {
 			h.t.Logf("drawn in %s: %v", file.Name(), porcupine.Visualize(check.model, info, file))
 			must(h.t, file.Close())
 		}
+	}
+	if i := inOrder(inLog(h.operations)); i >= 0 {
+		h.t.Errorf("log: operation %d saw less than one that had ended before it began", i)
 	}
 	tally := map[action]map[verdict]int{}
 	for _, op := range h.operations {

@@ -1,7 +1,9 @@
 package linearize_test
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/anishathalye/porcupine"
 
@@ -166,8 +168,19 @@ func (r room) reserve(c call, o outcome) (bool, room) {
 }
 
 // leaves is the model of the log: an index is new and a size never shrinks. Leaves of other events may lie between, so the state is a
-// lower bound.
+// lower bound. Long histories are checked in pieces by index, each on its own; inOrder sees to what lies across.
 var leaves = porcupine.Model{
+	Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
+		var out [][]porcupine.Operation
+		for _, o := range history {
+			piece := int(o.Output.(outcome).index / pieceOfLog)
+			for len(out) <= piece {
+				out = append(out, nil)
+			}
+			out[piece] = append(out[piece], o)
+		}
+		return out
+	},
 	Init: func() any { return int64(0) },
 	Step: func(s, in, out any) (bool, any) {
 		atLeast, o := s.(int64), out.(outcome)
@@ -177,6 +190,26 @@ var leaves = porcupine.Model{
 		return o.index >= atLeast, max(atLeast, o.index+1)
 	},
 	DescribeOperation: rooms.DescribeOperation,
+}
+
+const pieceOfLog = 512 // leaves
+
+// inOrder finds an operation that began after another had ended with a higher index or size; -1 if there is none.
+func inOrder(history []porcupine.Operation) int {
+	begun := slices.Clone(history)
+	slices.SortFunc(begun, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
+	ended := slices.Clone(history)
+	slices.SortFunc(ended, func(a, b porcupine.Operation) int { return cmp.Compare(a.Return, b.Return) })
+	next, highest := 0, int64(0)
+	for i, o := range begun {
+		for ; ended[next].Return < o.Call; next++ {
+			highest = max(highest, ended[next].Output.(outcome).index)
+		}
+		if o.Output.(outcome).index < highest {
+			return i
+		}
+	}
+	return -1
 }
 
 // inLog are the operations that the model of the log is about.
