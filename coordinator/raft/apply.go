@@ -72,24 +72,21 @@ func (n *Node) Sync(ctx context.Context) error {
 
 // atLeader runs try with the leader's address, or "" when this node leads, until it works or the context ends.
 func (n *Node) atLeader(ctx context.Context, try func(leader string) error) error {
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(retryEvery)
 	defer timer.Stop()
 	last := errElsewhere
-	for {
+	for ; ; timer.Reset(retryEvery) {
+		if listens, id := n.raft.LeaderWithID(); id != "" {
+			if last = try(n.addressOf(id, listens)); last == nil {
+				return nil
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%w: %w: %w", ErrNoLeader, ctx.Err(), last)
 		case <-n.layer.done:
 			return fmt.Errorf("%w: this node stops", ErrNoLeader)
 		case <-timer.C:
-		}
-		timer.Reset(retryEvery)
-		listens, id := n.raft.LeaderWithID()
-		if id == "" {
-			continue
-		}
-		if last = try(n.addressOf(id, listens)); last == nil {
-			return nil
 		}
 	}
 }
