@@ -48,7 +48,7 @@ func interruptedUpload(t *testing.T, size, part int64, kills int) {
 	}
 	after := sealedObjects(t, m)
 	if len(after) != 2*len(before) {
-		t.Errorf("the store holds %d sealed files after the second upload, %d after the first", len(after), len(before))
+		t.Errorf("the store holds %d sealed files after the second upload, %d after the first: %v", len(after), len(before), after)
 	}
 	for _, object := range objects(t, m) {
 		if strings.HasPrefix(object, "uploads/") {

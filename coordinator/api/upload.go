@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -207,6 +208,7 @@ func (s participantService) CompleteUpload(ctx context.Context, req *connect.Req
 			return err
 		}
 	}
+	s.clean(ctx, u) // also when it was closed before: whoever closed it may have died over this
 	return stream.Send(&concordatv1.CompleteUploadEvent{Event: &concordatv1.CompleteUploadEvent_Report{Report: u.Report}, Registered: u.State == state.UploadRegistered})
 }
 
@@ -284,11 +286,30 @@ func (s participantService) ingest(ctx context.Context, u state.Upload, statemen
 		return state.Upload{}, err
 	}
 	closed, _, err := state.Submit(ctx, s.Replica, s.Now(), end)
-	if err != nil {
-		return state.Upload{}, err
+	return closed, err
+}
+
+// cleanLimit bounds the clean-up after an upload, which goes on without the person.
+const cleanLimit = time.Minute
+
+// clean deletes the parts of a closed upload, ciphertext to a key that is gone, and the sealed files of its version that are not registered: those of
+// workers that died over it, or of a second completion that came too late. What is registered is asked of the state, not of this attempt.
+func (s participantService) clean(ctx context.Context, closed state.Upload) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
+	defer cancel()
+	if err := s.Store.DropUpload(ctx, closed.ID); err != nil {
+		s.Logger.Warn().Err(err).Str(fieldDataset, closed.Dataset).Msg("parts of a closed upload remain")
 	}
-	if err := s.Store.DropUpload(ctx, u.ID); err != nil { // ciphertext to a key that is gone
-		s.Logger.Warn().Err(err).Str(fieldDataset, u.Dataset).Msg("parts of a closed upload remain")
+	var keep []string
+	for _, v := range s.State.Dataset(closed.Collaboration, closed.Dataset).Versions {
+		if v.Version == closed.Version {
+			keep = v.Objects
+		}
 	}
-	return closed, nil
+	if closed.State == state.UploadRegistered && len(keep) == 0 {
+		return // deleted meanwhile, by whoever destroyed its keys
+	}
+	if err := s.Store.Sweep(ctx, upload.Folder(closed.Collaboration, closed.Dataset, closed.Version), keep); err != nil {
+		s.Logger.Warn().Err(err).Str(fieldDataset, closed.Dataset).Msg("sealed files that nobody registered remain")
+	}
 }

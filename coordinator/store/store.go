@@ -129,7 +129,7 @@ func digestOf(h hash.Hash) canon.Digest { return canon.Of([sha256.Size]byte(h.Su
 // Parts lists an upload's parts by number.
 func (s *Store) Parts(ctx context.Context, upload string) ([]Part, error) {
 	var parts []Part
-	err := s.each(ctx, upload, func(name string, size int64) error {
+	err := s.each(ctx, "uploads/"+upload, func(name string, size int64) error {
 		n, err := strconv.ParseUint(path.Base(name), 10, 32)
 		if err != nil {
 			return nil //nolint:nilerr // not a part
@@ -147,13 +147,23 @@ func (s *Store) Parts(ctx context.Context, upload string) ([]Part, error) {
 
 // DropUpload deletes an upload's parts.
 func (s *Store) DropUpload(ctx context.Context, upload string) error {
+	return s.Sweep(ctx, "uploads/"+upload, nil)
+}
+
+// Sweep deletes everything in a folder but the objects to keep, such as what a worker that died while it sealed a dataset left behind.
+func (s *Store) Sweep(ctx context.Context, folder string, keep []string) error {
 	var names []string
-	err := s.each(ctx, upload, func(name string, _ int64) error { names = append(names, name); return nil })
+	err := s.each(ctx, folder, func(name string, _ int64) error {
+		if !slices.Contains(keep, name) {
+			names = append(names, name)
+		}
+		return nil
+	})
 	return errors.Join(err, s.Delete(ctx, names...))
 }
 
-func (s *Store) each(ctx context.Context, upload string, do func(name string, size int64) error) error {
-	list := s.bucket.List(&blob.ListOptions{Prefix: "uploads/" + upload + "/"})
+func (s *Store) each(ctx context.Context, folder string, do func(name string, size int64) error) error {
+	list := s.bucket.List(&blob.ListOptions{Prefix: folder + "/"})
 	for {
 		o, err := list.Next(ctx)
 		if errors.Is(err, io.EOF) {
@@ -163,7 +173,7 @@ func (s *Store) each(ctx context.Context, upload string, do func(name string, si
 			err = do(o.Key, o.Size)
 		}
 		if err != nil {
-			return fmt.Errorf("store: parts of %s: %w", upload, err)
+			return fmt.Errorf("store: list %s: %w", folder, err)
 		}
 	}
 }

@@ -112,3 +112,27 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+func TestSweepKeepsWhatIsRegistered(t *testing.T) {
+	s, _ := open(t)
+	ctx := t.Context()
+	for n := uint32(1); n <= 3; n++ {
+		body := []byte{byte(n)}
+		if err := s.PutPart(ctx, "u1", n, canon.Sum(body), bytes.NewReader(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Sweep(ctx, "uploads/u1", []string{store.PartKey("u1", 2)}); err != nil {
+		t.Fatal(err)
+	}
+	parts, err := s.Parts(ctx, "u1")
+	if err != nil || len(parts) != 1 || parts[0].Number != 2 {
+		t.Errorf("after the sweep there are %v: %v", parts, err)
+	}
+	if err := s.Sweep(ctx, "uploads/u", nil); err != nil { // a folder is a folder, not a prefix of names
+		t.Fatal(err)
+	}
+	if parts, err := s.Parts(ctx, "u1"); err != nil || len(parts) != 1 {
+		t.Errorf("a sweep of another folder left %v: %v", parts, err)
+	}
+}

@@ -60,6 +60,11 @@ func (t Target) validate() error {
 	return nil
 }
 
+// Folder is where the sealed files of a dataset version lie in the object store, without a slash at its end.
+func Folder(collaboration, dataset string, version uint32) string {
+	return fmt.Sprintf("datasets/%s/%s/%d", collaboration, dataset, version)
+}
+
 // Header is that of part number (from 1) of this upload.
 func (t Target) Header(number uint32) Header {
 	return Header{Ledger: t.Ledger, Collaboration: t.Collaboration, Dataset: t.Dataset, Version: t.Version, Upload: t.Upload, Number: number}

@@ -101,6 +101,18 @@ func (s *uploadState) sent(n int, plain canon.Digest, p upload.Part) error {
 	return s.write()
 }
 
+// whole says that every part was sent.
+func (s *uploadState) whole() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.Parts {
+		if !p.Digest.Valid() {
+			return false
+		}
+	}
+	return len(s.Parts) > 0
+}
+
 func (s *uploadState) remove() error {
 	if err := os.Remove(s.file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("forget the upload's state: %w", err)

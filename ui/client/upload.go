@@ -137,6 +137,9 @@ func (u *Upload) parts(ctx context.Context, source *source, s *uploadState, targ
 		return err
 	}
 	if state := status.GetState(); state != "open" {
+		if s.whole() {
+			return nil // it was completed, and the answer got lost: completing again gives its report, and no second version
+		}
 		return fmt.Errorf("%w: it is %s", ErrGone, state)
 	}
 	there := map[uint32]string{}

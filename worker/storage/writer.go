@@ -21,6 +21,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/util"
 
 	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/upload"
 )
 
 // A file holds up to this much; a dataset of several files is written and read by several goroutines.
@@ -54,7 +55,7 @@ func folder(b Binding) (string, error) {
 			return "", fmt.Errorf("%q can't be part of an object's key", name)
 		}
 	}
-	return fmt.Sprintf("datasets/%s/%s/%d", b.Collaboration, b.Dataset, b.Version), nil
+	return upload.Folder(b.Collaboration, b.Dataset, b.Version), nil
 }
 
 // Writer seals record batches as files of the house format. It is a sink of ingest. Files are encoded and stored by
