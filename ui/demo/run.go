@@ -235,8 +235,9 @@ func (r *run) receipts(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		first, _, _ := strings.Cut(string(verified), "\n")
-		r.say("%s", first)
+		mode, rest, _ := strings.Cut(string(verified), "\n") // then the verdict, then every check
+		verdict, _, _ := strings.Cut(rest, "\n")
+		r.say("%s (%s)", verdict, mode)
 	}
 	return nil
 }
