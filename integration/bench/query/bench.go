@@ -76,6 +76,10 @@ func generate(scale float64, threads int) []string {
 		"CREATE TABLE hex_c AS SELECT hex AS id, amount, product, converted_at FROM raw_c JOIN persons USING (p)",
 		"CREATE TABLE int_i AS SELECT n AS id, campaign, device, shown_at FROM raw_i JOIN persons USING (p)",
 		"CREATE TABLE int_c AS SELECT n AS id, amount, product, converted_at FROM raw_c JOIN persons USING (p)",
+		fmt.Sprintf("CREATE TABLE hex_m AS SELECT sha256(range::VARCHAR) AS id, (hash(range * 7) %% %d)::INTEGER AS region FROM range(%d)", regions, impressions),
+		fmt.Sprintf("CREATE TABLE hex_a AS SELECT sha256(range::VARCHAR) AS id, (hash(range * 11) %% 50000) / 100.0::DOUBLE AS balance FROM range(%d, %d)", impressions/2, impressions+impressions/2),
+		fmt.Sprintf("CREATE TABLE int_m AS SELECT (hash(range + 77) >> 1)::BIGINT AS id, (hash(range * 7) %% %d)::INTEGER AS region FROM range(%d)", regions, impressions),
+		fmt.Sprintf("CREATE TABLE int_a AS SELECT (hash(range + 77) >> 1)::BIGINT AS id, (hash(range * 11) %% 50000) / 100.0::DOUBLE AS balance FROM range(%d, %d)", impressions/2, impressions+impressions/2),
 		"DROP TABLE raw_i", "DROP TABLE raw_c", "DROP TABLE persons",
 	}
 }
@@ -83,10 +87,8 @@ func generate(scale float64, threads int) []string {
 // load hands the rows with integer identifiers to the engine as ingest would.
 func (b *bench) load(ctx context.Context) error {
 	names := map[string]string{}
-	for id, query := range map[string]string{
-		"publisher.impressions":  "SELECT campaign, device, id, shown_at FROM int_i",
-		"advertiser.conversions": "SELECT amount, converted_at, id, product FROM int_c",
-	} {
+	for _, t := range tables {
+		id, query := t.dataset, "SELECT "+t.columns+" FROM int"+t.suffix
 		names[id] = id
 		conn, err := b.connector.Connect(ctx)
 		if err != nil {
@@ -125,8 +127,7 @@ func cause(err error) error {
 
 // bounded is the plan that the engine runs for a query.
 func (b *bench) bounded(ctx context.Context, q query) (*plan.Bounded, error) {
-	text := strings.NewReplacer("FROM I", "FROM publisher.impressions", "JOIN I", "JOIN publisher.impressions",
-		"FROM C", "FROM advertiser.conversions", "JOIN C", "JOIN advertiser.conversions").Replace(q.text)
+	text := q.named(func(t table) string { return t.dataset })
 	tree, refused, err := b.parser.Parse(ctx, text)
 	if err != nil {
 		return nil, err
@@ -158,7 +159,7 @@ func keys(m map[string]document.Column) func(func(string) bool) {
 }
 
 func (b *bench) plainly(ctx context.Context, q query, prefix string) error {
-	text := strings.NewReplacer("FROM I", "FROM "+prefix+"_i", "JOIN I", "JOIN "+prefix+"_i", "FROM C", "FROM "+prefix+"_c", "JOIN C", "JOIN "+prefix+"_c").Replace(q.text)
+	text := q.named(func(t table) string { return prefix + t.suffix })
 	rows, err := b.plain.QueryContext(ctx, text)
 	if err != nil {
 		return err

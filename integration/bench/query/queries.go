@@ -1,14 +1,43 @@
 package main
 
-import "concordat.dev/protocol/document"
+import (
+	"strings"
 
-// query is one question: as an analyst asks it, with I and C for the two datasets and id for the identifier.
+	"concordat.dev/protocol/document"
+)
+
+// query is one question: as an analyst asks it, with a letter for each dataset and id for the identifier.
 type query struct {
 	name string
 	text string
 }
 
+// table is a dataset of the benchmark: its letter in queries, the end of its plain tables' names, and what the engine is given of it.
+type table struct {
+	letter, suffix, dataset, columns string
+}
+
+// tables in the order in which they are loaded; columns in that of their names.
+var tables = []table{
+	{"I", "_i", "publisher.impressions", "campaign, device, id, shown_at"},
+	{"C", "_c", "advertiser.conversions", "amount, converted_at, id, product"},
+	{"M", "_m", "insurer.members", "id, region"},
+	{"A", "_a", "bank.accounts", "balance, id"},
+}
+
+// named gives the datasets of a text the names that another prefix or the engine has for them.
+func (q query) named(name func(table) string) string {
+	var pairs []string
+	for _, t := range tables {
+		for _, word := range []string{"FROM ", "JOIN "} {
+			pairs = append(pairs, word+t.letter+" ", word+name(t)+" ")
+		}
+	}
+	return strings.NewReplacer(pairs...).Replace(q.text)
+}
+
 var queries = []query{
+	{"join_100_groups", `SELECT m.region, count(*) AS n, sum(a.balance) AS total, count(DISTINCT m.id) AS persons FROM M m JOIN A a ON m.id = a.id GROUP BY m.region`},
 	{"overlap", `SELECT count(DISTINCT i.id) AS persons, count(*) AS pairs, sum(c.amount) AS revenue FROM I i JOIN C c ON i.id = c.id`},
 	{"reach", `SELECT campaign, device, count(DISTINCT id) AS reach FROM I GROUP BY campaign, device`},
 	{"reach_count", `SELECT campaign, device, count(DISTINCT id) AS reach, count(*) AS impressions FROM I GROUP BY campaign, device`},
@@ -27,9 +56,12 @@ var queries = []query{
 const (
 	campaigns = 20
 	products  = 8
+	regions   = 100
 )
 
 var devices = []any{"android", "ios", "web"}
+
+func last(n int64) *int64 { return &n }
 
 func named(prefix string, n int) []any {
 	var out []any
@@ -63,5 +95,12 @@ func policies() map[string]*document.Policy {
 		"product":      {Type: "varchar", Role: "dimension", Domain: &document.Domain{Values: named("p", products)}},
 		"converted_at": {Type: "timestamp", Role: "time", Grain: "day"},
 	})
-	return map[string]*document.Policy{i.Dataset: i, c.Dataset: c}
+	m := policy("insurer", "members", map[string]document.Column{
+		"region": {Type: "integer", Role: "dimension", Domain: &document.Domain{From: new(int64), To: last(regions - 1)}},
+	})
+	a := policy("bank", "accounts", map[string]document.Column{
+		"balance": {Type: "double", Role: "measure", Bounds: &[2]float64{0, 500}, Scale: 0.01},
+	})
+	m.Unit.Unique, a.Unit.Unique = true, true
+	return map[string]*document.Policy{i.Dataset: i, c.Dataset: c, m.Dataset: m, a.Dataset: a}
 }
