@@ -57,7 +57,7 @@ type Result struct {
 
 // Context is what the noise of differential privacy depends on besides the secret. Threshold noise does not (PRIVACY.md R10).
 type Context struct {
-	Plan       string // digest of the canonical plan
+	Plan       string // digest of the release in the canonical plan, without what stands above it
 	Parameters string // digest of whatever else shaped the release, such as the rho that was chosen
 	Datasets   []string
 	Policies   []string

@@ -352,31 +352,6 @@ func TestResetStartsOver(t *testing.T) {
 	}
 }
 
-// Sweep takes what no registry names, of this version alone.
-func TestSweep(t *testing.T) {
-	f := room(t)
-	f.binding.Version = 30
-	later := f.seal(t, 10, 0)
-	f.binding.Version = 3
-	dead, kept := f.seal(t, 10, 0), f.seal(t, 2000, 1000)
-	if err := f.store.Sweep(t.Context(), f.binding, kept.Objects); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := f.read(t, kept); n != 2000 || err != nil {
-		t.Errorf("%d rows stay: %v", n, err)
-	}
-	if _, err := f.read(t, dead); !errors.Is(err, ErrMissing) {
-		t.Errorf("the dead worker's objects are still there: %v", err)
-	}
-	if err := f.store.Sweep(t.Context(), f.binding, nil); err != nil {
-		t.Fatal(err)
-	}
-	f.binding.Version = 30
-	if n, err := f.read(t, later); n != 10 || err != nil || len(f.files(t)) != 1 {
-		t.Errorf("version 30: %d rows, %v, files %s", n, err, f.files(t))
-	}
-}
-
 func TestFolder(t *testing.T) {
 	for _, name := range []string{"", "..", "a/b", `a\b`, "."} {
 		if _, err := folder(Binding{Collaboration: "c", Dataset: name}); err == nil {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"slices"
 
 	"gocloud.dev/blob"
 	_ "gocloud.dev/blob/azureblob" // azblob://
@@ -126,20 +125,6 @@ func (s *Store) List(ctx context.Context, prefix string) ([]string, error) {
 		return nil, fmt.Errorf("list objects %s: %w", prefix, err)
 	}
 	return keys, nil
-}
-
-// Sweep deletes all objects of a dataset version but those in keep: what a worker that died left behind once another's version is registered, or
-// everything of a version that is deleted.
-func (s *Store) Sweep(ctx context.Context, b Binding, keep []string) error {
-	dir, err := folder(b)
-	if err != nil {
-		return err
-	}
-	keys, err := s.List(ctx, dir+"/")
-	if err != nil {
-		return err
-	}
-	return s.Delete(ctx, slices.DeleteFunc(keys, func(key string) bool { return slices.Contains(keep, key) })...)
 }
 
 func missing(err error) error {
