@@ -37,13 +37,16 @@ type Event struct {
 
 // Marshal writes an event as canonical JSON. The detail is anything that has a canonical form.
 func Marshal(action, ledger, collaboration string, at time.Time, detail any) ([]byte, error) {
-	d, err := canon.Marshal(detail)
+	out := canon.AppendString([]byte(`{"action":`), action)
+	out = canon.AppendString(append(out, `,"collaboration":`...), collaboration)
+	out, err := canon.Append(append(out, `,"detail":`...), detail)
 	if err != nil {
 		return nil, fmt.Errorf("event %s: %w", action, err)
 	}
-	return canon.Marshal(Event{
-		Type: Type, Action: action, Ledger: ledger, Collaboration: collaboration, Time: at.UTC().Format(time.RFC3339Nano), Detail: d,
-	})
+	out = canon.AppendString(append(out, `,"ledger":`...), ledger)
+	out = canon.AppendString(append(out, `,"time":`...), at.UTC().Format(time.RFC3339Nano))
+	out = canon.AppendString(append(out, `,"type":`...), Type)
+	return append(out, '}'), nil
 }
 
 // Parse reads what Marshal wrote, and nothing else.
