@@ -360,6 +360,17 @@ func (x *HistoryRequest) GetAudit() bool {
 	return false
 }
 
+// HistoryResponse holds a JSON array, newest first, of
+//
+//	{"query": "<32 hex digits>", "at": "<RFC 3339, whole seconds>", "person": "", "participant": "",
+//	 "status": "reserved | released | failed; with audit also refused | denied",
+//	 "operation": "query, or for denied the call: query, sign_manifest, open_upload, …",
+//	 "sql": "", "datasets": ["clinic.patients"], "rho": 0.01, "manifest_version": 1,
+//	 "price": [{"owner": "", "namespace": "", "rho": 0.005, "queries": 1}],
+//	 "receipt"?: "<id to ask Receipt for>", "log_index"?: 12, "incident"?: "", "reason"?: "codes of refusals, or why denied", "key"?: "of a denied call"}
+//
+// rho is the sum over all owners. It is 0 where an earlier query paid for the same question; receipt then names that query. In price, queries is
+// left out where it is 0. Fields with ? are left out where they are empty; so below.
 type HistoryResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Entries       []byte                 `protobuf:"bytes,1,opt,name=entries,proto3" json:"entries,omitempty"`
@@ -407,6 +418,8 @@ func (x *HistoryResponse) GetEntries() []byte {
 type BudgetRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Collaboration string                 `protobuf:"bytes,1,opt,name=collaboration,proto3" json:"collaboration,omitempty"`
+	History       string                 `protobuf:"bytes,2,opt,name=history,proto3" json:"history,omitempty"` // "": none | day | hour: with what was spent in each of them (UTC)
+	Since         string                 `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`     // RFC 3339, of the history; empty: all, at most the newest 1000 of them with spending
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -448,6 +461,30 @@ func (x *BudgetRequest) GetCollaboration() string {
 	return ""
 }
 
+func (x *BudgetRequest) GetHistory() string {
+	if x != nil {
+		return x.History
+	}
+	return ""
+}
+
+func (x *BudgetRequest) GetSince() string {
+	if x != nil {
+		return x.Since
+	}
+	return ""
+}
+
+// BudgetResponse holds a JSON array, one object for each owner's namespace in the order of the manifest's datasets:
+//
+//	{"owner": "", "namespace": "", "rho"?: 1, "period"?: "day | week | month | quarter | year, as the policy says it", "lifetime_rho"?: 5,
+//	 "spent_rho": 0.5, "remaining_rho"?: 0.5, "delta"?: 1e-6, "epsilon_spent"?: 3.1, "spent_queries"?: 3, "remaining_queries"?: 7,
+//	 "used": 0.5, "your_rho_left"?: 0.1, "your_queries_left"?: 2,
+//	 "history"?: [{"from": "<RFC 3339, begin of the day or hour>", "rho": 0.1, "queries": 4, "asked": 6}]}
+//
+// rho is what a period allows; spent_rho is over the lifetime; used is the fullest of period, lifetime and quota, from 0 to 1; your_… are there where the
+// policy gives each person a share that is less than what is left. In history, rho and queries are what was paid, asked how many queries read the owner's
+// data, those that cost nothing included; buckets without any are left out; oldest first.
 type BudgetResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Budgets       []byte                 `protobuf:"bytes,1,opt,name=budgets,proto3" json:"budgets,omitempty"`
@@ -876,6 +913,12 @@ func (x *ListPlansRequest) GetCollaboration() string {
 	return ""
 }
 
+// ListPlansResponse holds a JSON array, oldest first, of
+//
+//	{"plan": "sha256:…", "state": "approved | pending", "at": "<RFC 3339>", "person"?: "who asked first", "sql"?: "",
+//	 "approved": {"clinic": "dana@clinic.example"}, "missing": ["registry"]}
+//
+// where approved maps participants to who signed, and missing are owners. The statement that approves has action approve_plan and subject plan.
 type ListPlansResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Plans         []byte                 `protobuf:"bytes,1,opt,name=plans,proto3" json:"plans,omitempty"`
@@ -1331,7 +1374,17 @@ type CompleteUploadEvent_Phase struct {
 }
 
 type CompleteUploadEvent_Report struct {
-	Report []byte `protobuf:"bytes,2,opt,name=report,proto3,oneof"` // JSON ingest report, last event
+	// report is the last event: a JSON object, for the owner alone:
+	//
+	//	{"dataset": "", "accepted": true, "read": 400123, "rows": 400000, "units": 17549, "header": ["id"], "ignored": ["note"],
+	//	 "columns": [{"name": "", "type": "", "nulls": 0, "out_of_domain": 0, "not_finite": 0, "out_of_bounds": 0}],
+	//	 "dropped": {"no_unit": 0, "malformed_unit": 0, "excess": 0, "excess_units": 0, "bad": 0}, "duplicates": 0,
+	//	 "rows_per_unit"?: {"p50": 1, "p90": 1, "p95": 1, "p99": 2, "max": 3, "hint"?: ""},
+	//	 "errors": [{"file"?: 2, "row": 17, "column"?: "", "kind": "fields | quote | type | duplicate", "cause": "", "value"?: ""}],
+	//	 "error_counts": {"type": 3}}
+	//
+	// read are the rows in the file, rows those that stay; errors are the first 20.
+	Report []byte `protobuf:"bytes,2,opt,name=report,proto3,oneof"`
 }
 
 func (*CompleteUploadEvent_Phase) isCompleteUploadEvent_Event() {}
@@ -1390,6 +1443,14 @@ func (x *ListDatasetsRequest) GetDataset() string {
 	return ""
 }
 
+// ListDatasetsResponse holds a JSON array, in the order of the manifest's datasets, oldest version first, of
+//
+//	{"dataset": "clinic.patients", "owner": "clinic", "version": 1, "state": "current | older | deleted | missing", "manifest_version": 1,
+//	 "registered": "<RFC 3339>", "by": "<person>", "digest": "<sha256:… of the sealed file, the subject of a delete statement>",
+//	 "format"?: "csv | jsonl | parquet | arrow", "bytes"?: 123, "parts"?: 2, "client"?: "", "report"?: {}}
+//
+// missing is a dataset without any version (version 0, the other texts empty). From format on, for the owner's stewards and own keys alone: what was
+// uploaded (bytes of plaintext, as far as its client told), and the ingest report while it is kept, which is for a week: that of CompleteUploadEvent.
 type ListDatasetsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Datasets      []byte                 `protobuf:"bytes,1,opt,name=datasets,proto3" json:"datasets,omitempty"`
@@ -1694,6 +1755,25 @@ func (x *EntriesRequest) GetLimit() uint32 {
 	return 0
 }
 
+// EntriesResponse holds a JSON array, oldest first, of
+//
+//	{"index": 12, "at": "<RFC 3339>", "kind": "", "leaf": "<base64 of SHA-256(salt || body)>", "salt"?: "<base64>", "body"?: "<base64>"}
+//
+// where salt and body come together. The tree's leaf hash is SHA-256(0x00 || leaf), as RFC 6962 has it. Body is canonical JSON {"type":
+// "concordat.dev/event/v1", "action", "ledger", "collaboration", "time", "detail"}; its action is the kind. Kinds and their details:
+//
+//	propose, approve, activate      {"version": 1, "manifest": "sha256:…", "by"?: "key, or the owner who activated alone"}
+//	reject, pause, resume, revoke, offboard, leave, approve_plan
+//	                                {"version", "manifest", "by": "participant or person", "reason"?, "person"?, "plan"?}
+//	dataset                         {"dataset", "version", "digest", "registration": "sha256:…", "by": "person"}
+//	reject_upload, forget_upload    {"upload", "dataset", "version", "by"}
+//	delete                          {"dataset", "version", "digest", "by"}
+//	reserve                         {"query", "version", "manifest", "plan", "question", "datasets": [{"id", "version", "sealed"}],
+//	                                 "price": [{"owner", "namespace", "rho", "spent_before", "queries"?}]}: rho and spent_before are integers in units
+//	                                 of protocol/grant
+//	budget_level                    {"owner", "namespace", "level": 0.5, "query"}
+//	fail                            {"query", "incident"}
+//	release                         no body: it is the body of the receipt, which Receipt gives
 type EntriesResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Entries       []byte                 `protobuf:"bytes,1,opt,name=entries,proto3" json:"entries,omitempty"`
@@ -1887,6 +1967,12 @@ type StatusResponse struct {
 	Witnesses         []*Witness             `protobuf:"bytes,13,rep,name=witnesses,proto3" json:"witnesses,omitempty"`     // that this coordinator asks for cosignatures
 	LogSize           uint64                 `protobuf:"varint,14,opt,name=log_size,json=logSize,proto3" json:"log_size,omitempty"`
 	CosignedSize      uint64                 `protobuf:"varint,15,opt,name=cosigned_size,json=cosignedSize,proto3" json:"cosigned_size,omitempty"` // of the newest checkpoint with a quorum
+	Version           string                 `protobuf:"bytes,16,opt,name=version,proto3" json:"version,omitempty"`                                // build of this coordinator
+	Started           string                 `protobuf:"bytes,17,opt,name=started,proto3" json:"started,omitempty"`                                // RFC 3339, of this coordinator
+	Running           uint32                 `protobuf:"varint,18,opt,name=running,proto3" json:"running,omitempty"`                               // pieces of work that this coordinator has with workers now
+	Waiting           uint32                 `protobuf:"varint,19,opt,name=waiting,proto3" json:"waiting,omitempty"`                               // pieces of work for which it waits for a worker
+	Storage           string                 `protobuf:"bytes,20,opt,name=storage,proto3" json:"storage,omitempty"`                                // of this coordinator: ok | failing: it could not list the object store, checked at most every 10 seconds
+	CaughtUp          bool                   `protobuf:"varint,21,opt,name=caught_up,json=caughtUp,proto3" json:"caught_up,omitempty"`             // this coordinator could serve a decision just now
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -2026,6 +2112,48 @@ func (x *StatusResponse) GetCosignedSize() uint64 {
 	return 0
 }
 
+func (x *StatusResponse) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *StatusResponse) GetStarted() string {
+	if x != nil {
+		return x.Started
+	}
+	return ""
+}
+
+func (x *StatusResponse) GetRunning() uint32 {
+	if x != nil {
+		return x.Running
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetWaiting() uint32 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetStorage() string {
+	if x != nil {
+		return x.Storage
+	}
+	return ""
+}
+
+func (x *StatusResponse) GetCaughtUp() bool {
+	if x != nil {
+		return x.CaughtUp
+	}
+	return false
+}
+
 type Witness struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`     // verifier key
@@ -2160,6 +2288,7 @@ type Worker struct {
 	Address       string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
 	Ready         bool                   `protobuf:"varint,3,opt,name=ready,proto3" json:"ready,omitempty"`
 	Loaded        []string               `protobuf:"bytes,4,rep,name=loaded,proto3" json:"loaded,omitempty"`
+	Running       uint32                 `protobuf:"varint,5,opt,name=running,proto3" json:"running,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2220,6 +2349,13 @@ func (x *Worker) GetLoaded() []string {
 		return x.Loaded
 	}
 	return nil
+}
+
+func (x *Worker) GetRunning() uint32 {
+	if x != nil {
+		return x.Running
+	}
+	return 0
 }
 
 type AnalyzeRequest struct {
@@ -3103,9 +3239,11 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\x04text\x18\a \x01(\tR\x04text\x12\x14\n" +
 	"\x05audit\x18\b \x01(\bR\x05audit\"+\n" +
 	"\x0fHistoryResponse\x12\x18\n" +
-	"\aentries\x18\x01 \x01(\fR\aentries\"5\n" +
+	"\aentries\x18\x01 \x01(\fR\aentries\"e\n" +
 	"\rBudgetRequest\x12$\n" +
-	"\rcollaboration\x18\x01 \x01(\tR\rcollaboration\"*\n" +
+	"\rcollaboration\x18\x01 \x01(\tR\rcollaboration\x12\x18\n" +
+	"\ahistory\x18\x02 \x01(\tR\ahistory\x12\x14\n" +
+	"\x05since\x18\x03 \x01(\tR\x05since\"*\n" +
 	"\x0eBudgetResponse\x12\x18\n" +
 	"\abudgets\x18\x01 \x01(\fR\abudgets\"l\n" +
 	"\x16ProposeManifestRequest\x12\x1a\n" +
@@ -3193,7 +3331,7 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\x02id\x18\x02 \x01(\tR\x02id\"+\n" +
 	"\x0fReceiptResponse\x12\x18\n" +
 	"\areceipt\x18\x01 \x01(\fR\areceipt\"\x0f\n" +
-	"\rStatusRequest\"\x96\x04\n" +
+	"\rStatusRequest\"\xb5\x05\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04mode\x18\x01 \x01(\tR\x04mode\x12\x16\n" +
 	"\x06ledger\x18\x02 \x01(\tR\x06ledger\x12\x12\n" +
@@ -3210,7 +3348,13 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\vunprotected\x18\f \x03(\tR\vunprotected\x123\n" +
 	"\twitnesses\x18\r \x03(\v2\x15.concordat.v1.WitnessR\twitnesses\x12\x19\n" +
 	"\blog_size\x18\x0e \x01(\x04R\alogSize\x12#\n" +
-	"\rcosigned_size\x18\x0f \x01(\x04R\fcosignedSize\"E\n" +
+	"\rcosigned_size\x18\x0f \x01(\x04R\fcosignedSize\x12\x18\n" +
+	"\aversion\x18\x10 \x01(\tR\aversion\x12\x18\n" +
+	"\astarted\x18\x11 \x01(\tR\astarted\x12\x18\n" +
+	"\arunning\x18\x12 \x01(\rR\arunning\x12\x18\n" +
+	"\awaiting\x18\x13 \x01(\rR\awaiting\x12\x18\n" +
+	"\astorage\x18\x14 \x01(\tR\astorage\x12\x1b\n" +
+	"\tcaught_up\x18\x15 \x01(\bR\bcaughtUp\"E\n" +
 	"\aWitness\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x14\n" +
@@ -3219,12 +3363,13 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x14\n" +
 	"\x05voter\x18\x03 \x01(\bR\x05voter\x12\x1c\n" +
-	"\treachable\x18\x04 \x01(\bR\treachable\"`\n" +
+	"\treachable\x18\x04 \x01(\bR\treachable\"z\n" +
 	"\x06Worker\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x14\n" +
 	"\x05ready\x18\x03 \x01(\bR\x05ready\x12\x16\n" +
-	"\x06loaded\x18\x04 \x03(\tR\x06loaded\"k\n" +
+	"\x06loaded\x18\x04 \x03(\tR\x06loaded\x12\x18\n" +
+	"\arunning\x18\x05 \x01(\rR\arunning\"k\n" +
 	"\x0eAnalyzeRequest\x125\n" +
 	"\tdocuments\x18\x01 \x01(\v2\x17.concordat.v1.DocumentsR\tdocuments\x12\x10\n" +
 	"\x03sql\x18\x02 \x01(\tR\x03sql\x12\x10\n" +
