@@ -2,6 +2,8 @@ module concordat.dev/ui
 
 go 1.26.0
 
+ignore ./web/node_modules
+
 require concordat.dev/protocol v0.0.0
 
 replace concordat.dev/protocol => ../protocol

@@ -56,12 +56,6 @@ type Person struct {
 	Subject     string   `yaml:"subject,omitempty" json:"subject,omitempty"`
 }
 
-// Namespace says how identifiers that mean the same unit are normalised before they become tokens.
-type Namespace struct {
-	Normalize string `yaml:"normalize,omitempty" json:"normalize,omitempty"` // none | trim | lower | email | phone_e164; default none
-	Prehashed string `yaml:"prehashed,omitempty" json:"prehashed,omitempty"` // "" | sha256_hex
-}
-
 // Dataset names a dataset, its owner and its policy. Policy is a path in the directory form; PolicyDigest ("sha256:…", of the
 // canonical policy) takes its place in the signed form.
 type Dataset struct {

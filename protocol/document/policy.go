@@ -23,6 +23,11 @@ type Unit struct {
 	Column    string `yaml:"column" json:"column"`
 	Namespace string `yaml:"namespace" json:"namespace"`
 	Unique    bool   `yaml:"unique,omitempty" json:"unique,omitempty"`
+
+	// Identifier of the namespace that Column holds; left out: the first. Then is the hidden column with the second one, by which a row
+	// counts that lacks the first.
+	Identifier string `yaml:"identifier,omitempty" json:"identifier,omitempty"`
+	Then       string `yaml:"then,omitempty" json:"then,omitempty"`
 }
 
 // Column is one column with its type and role. Type: boolean, integer, bigint, double, decimal, varchar, date, timestamp, uuid.

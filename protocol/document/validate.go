@@ -114,12 +114,11 @@ func (b *Bundle) Validate(mode Mode) []Problem {
 		c.require(p.Dataset == d.ID, "dataset", fmt.Sprintf("%.80q, but the manifest uses this policy for %q", p.Dataset, d.ID), "make them equal")
 		c.require(p.Owner == d.Owner, "owner", fmt.Sprintf("%.80q, but the manifest says that %q owns %s", p.Owner, d.Owner, d.ID), "make them equal")
 		if !p.Unit.None {
-			_, known := b.Manifest.Namespaces[p.Unit.Namespace]
+			namespace, known := b.Manifest.Namespaces[p.Unit.Namespace]
 			c.require(known, "unit.namespace", fmt.Sprintf("namespace %.80q is not in the manifest", p.Unit.Namespace),
 				"add it under namespaces, or use one of: "+strings.Join(slices.Sorted(maps.Keys(b.Manifest.Namespaces)), ", "))
-			if b.Manifest.Namespaces[p.Unit.Namespace].Prehashed != "" {
-				t := p.Columns[p.Unit.Column].Type
-				c.require(t == "" || t == "varchar", join("columns", p.Unit.Column)+".type", "identifiers of a prehashed namespace are text", "use varchar")
+			if known {
+				checkUnitIdentifiers(c, p, namespace)
 			}
 		}
 		checkPolicy(c, p)
@@ -136,6 +135,9 @@ func (b *Bundle) Warnings() []Problem {
 	}
 	if m := b.Manifest.Mesh; m != nil && m.Mode == "simulation" {
 		c.add("mesh.mode", "simulation protects nothing from the operators of the machines", "use sgx for data that needs protection")
+	}
+	for _, id := range slices.Sorted(maps.Keys(b.Manifest.Namespaces)) {
+		warnNamespace(c, join("namespaces", id), b.Manifest.Namespaces[id])
 	}
 	for _, d := range b.Manifest.Datasets {
 		p := b.Policies[d.ID]

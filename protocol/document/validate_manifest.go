@@ -33,10 +33,7 @@ func (b *Bundle) checkManifest(c checker, mode Mode) {
 	for _, id := range slices.Sorted(maps.Keys(m.Namespaces)) {
 		path := join("namespaces", id)
 		c.id(path, id, idForm, "a-z, 0-9, -, _ and dots, first a letter")
-		c.oneOf(path+".normalize", or(m.Namespaces[id].Normalize, "none"), "none", "trim", "lower", "email", "phone_e164")
-		if h := m.Namespaces[id].Prehashed; h != "" {
-			c.oneOf(path+".prehashed", h, "sha256_hex")
-		}
+		checkNamespace(c, path, m.Namespaces[id])
 	}
 	b.checkDatasets(c)
 	if d, err := time.ParseDuration(or(m.Release.TimeGrid, DefaultTimeGrid)); err != nil || d < 0 || d > time.Minute {

@@ -1770,7 +1770,7 @@ func (x *EntriesRequest) GetLimit() uint32 {
 //	delete                          {"dataset", "version", "digest", "by"}
 //	reserve                         {"query", "version", "manifest", "plan", "question", "datasets": [{"id", "version", "sealed"}],
 //	                                 "price": [{"owner", "namespace", "rho", "spent_before", "queries"?}]}: rho and spent_before are integers in units
-//	                                 of protocol/grant
+//	                                 of 1e-9
 //	budget_level                    {"owner", "namespace", "level": 0.5, "query"}
 //	fail                            {"query", "incident"}
 //	release                         no body: it is the body of the receipt, which Receipt gives
