@@ -24,9 +24,16 @@ TIMEOUT ?= 12m
 FUZZTIME ?= 20s
 SOAK     ?= 30m
 
-## build: the four binaries, in bin/
+WEB_SOURCES := $(shell find ui/web/src ui/web/public ui/web/index.html ui/web/*.ts ui/web/*.js ui/web/package-lock.json -type f 2>/dev/null)
+
+# The web pages, built once and embedded in concordat and concordat-coordinator.
+ui/web/dist/index.html: $(WEB_SOURCES) | ui/web/node_modules/.package-lock.json
+	@echo "build  ui/web/dist"
+	@cd ui/web && npx vite build --logLevel warn
+
+## build: the web pages and the four binaries, in bin/
 .PHONY: build
-build: compiler
+build: compiler ui/web/dist/index.html
 	@mkdir -p bin
 	@echo "build  bin/concordat"
 	@cd ui && CGO_ENABLED=0 $(BUILD) -o ../bin/concordat ./cmd/concordat
@@ -49,6 +56,8 @@ test: build
 	  echo "test   $$m"; \
 	  (cd $$m && go build $(TAGS) ./... && go vet $(TAGS) ./... && go test $(TAGS) -timeout $(TIMEOUT) ./...); \
 	done
+	@echo "test   ui/web"
+	@cd ui/web && npm run --silent check && npm test --silent
 
 ## bench: lines "figure NAME VALUE UNIT"
 .PHONY: bench
@@ -96,13 +105,16 @@ vulnerabilities: compiler $(TOOLS)/$(GOVULNCHECK)/govulncheck
 .PHONY: generate
 generate: generators
 	@$(call protoc,protocol/gen)
+	@$(call protoc-es,ui/web/src/gen)
 
 # fresh fails when the committed code is not what the definitions give.
 .PHONY: fresh
 fresh: generators
 	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; \
 	  $(call protoc,$$out); \
-	  diff -r "$$out" protocol/gen || { echo "protocol/gen is stale: run 'make generate' and commit the result"; exit 1; }
+	  diff -r "$$out" protocol/gen || { echo "protocol/gen is stale: run 'make generate' and commit the result"; exit 1; }; \
+	  rm -rf "$$out" && mkdir "$$out" && $(call protoc-es,$$out); \
+	  diff -r "$$out" ui/web/src/gen || { echo "ui/web/src/gen is stale: run 'make generate' and commit the result"; exit 1; }
 
 # protoc FOLDER writes the generated code below it.
 define protoc
@@ -113,8 +125,14 @@ protoc -I protocol/proto \
 	  $$(cd protocol/proto && find . -name '*.proto' | sed 's|^\./||' | sort)
 endef
 
+# protoc-es FOLDER writes the TypeScript of the calls below it.
+define protoc-es
+protoc -I protocol/proto --plugin=protoc-gen-es=ui/web/node_modules/.bin/protoc-gen-es --es_out=$(1) --es_opt=target=ts \
+	  $$(cd protocol/proto && find concordat -name '*.proto' | sort)
+endef
+
 .PHONY: generators
-generators: $(TOOLS)/$(PROTOC_GEN_GO)/protoc-gen-go $(TOOLS)/$(PROTOC_GEN_CONNECT)/protoc-gen-connect-go
+generators: $(TOOLS)/$(PROTOC_GEN_GO)/protoc-gen-go $(TOOLS)/$(PROTOC_GEN_CONNECT)/protoc-gen-connect-go ui/web/node_modules/.package-lock.json
 	@command -v protoc >/dev/null || { $(call debian,protobuf-compiler,protoc); }
 
 # compiler: DuckDB is linked as C++, so the worker needs a C compiler with the C++ library.
@@ -122,6 +140,13 @@ generators: $(TOOLS)/$(PROTOC_GEN_GO)/protoc-gen-go $(TOOLS)/$(PROTOC_GEN_CONNEC
 compiler:
 	@command -v go >/dev/null || { echo "Go 1.26 or newer is missing: see https://go.dev/dl"; exit 1; }
 	@command -v $${CC:-cc} >/dev/null && command -v $${CXX:-c++} >/dev/null || { $(call debian,build-essential,a C and C++ compiler); }
+
+# web-packages: the packages of the web pages, as package-lock.json names them by digest.
+ui/web/node_modules/.package-lock.json: ui/web/package.json ui/web/package-lock.json
+	@command -v npm >/dev/null || { $(call debian,npm,Node and npm); }
+	@echo "install npm packages of ui/web"
+	@cd ui/web && npm ci --silent
+	@touch $@
 
 # debian PACKAGE WHAT installs a Debian package that is missing, or says what to do where that is not possible.
 define debian
