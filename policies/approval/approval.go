@@ -117,20 +117,30 @@ func Expired(m *document.Manifest, now time.Time) bool {
 }
 
 func verify(envelope dsse.Envelope, allowed []string) (statement.Statement, []key.Public, error) {
+	keys, err := parseKeys(allowed)
+	if err != nil {
+		return statement.Statement{}, nil, err
+	}
+	s, signers, err := statement.Verify(envelope, keys)
+	if err != nil {
+		return statement.Statement{}, nil, notSigned(err)
+	}
+	return s, signers, nil
+}
+
+func parseKeys(allowed []string) ([]key.Public, error) {
 	keys := make([]key.Public, 0, len(allowed))
 	for _, text := range allowed {
 		k, err := key.ParsePublic(text)
 		if err != nil {
-			return statement.Statement{}, nil, fmt.Errorf("%w: %w", ErrSigner, err)
+			return nil, notSigned(err)
 		}
 		keys = append(keys, k)
 	}
-	s, signers, err := statement.Verify(envelope, keys)
-	if err != nil {
-		return statement.Statement{}, nil, fmt.Errorf("%w: %w", ErrSigner, err)
-	}
-	return s, signers, nil
+	return keys, nil
 }
+
+func notSigned(err error) error { return fmt.Errorf("%w: %w", ErrSigner, err) }
 
 func about(s statement.Statement, action statement.Action, m *document.Manifest, digest canon.Digest, ledger string) error {
 	switch {
