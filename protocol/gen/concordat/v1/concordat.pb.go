@@ -29,8 +29,10 @@ type Documents struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Manifest      []byte                 `protobuf:"bytes,1,opt,name=manifest,proto3" json:"manifest,omitempty"`
 	Policies      [][]byte               `protobuf:"bytes,2,rep,name=policies,proto3" json:"policies,omitempty"`
-	Approvals     [][]byte               `protobuf:"bytes,3,rep,name=approvals,proto3" json:"approvals,omitempty"` // DSSE envelopes (JSON) over the approve statement
-	Previous      *Documents             `protobuf:"bytes,4,opt,name=previous,proto3" json:"previous,omitempty"`   // where an owner alone tightened its policies: the version before, up to one that all signed
+	Approvals     [][]byte               `protobuf:"bytes,3,rep,name=approvals,proto3" json:"approvals,omitempty"`     // DSSE envelopes (JSON) over the approve statement
+	Previous      *Documents             `protobuf:"bytes,4,opt,name=previous,proto3" json:"previous,omitempty"`       // where an owner alone tightened its policies: the version before, up to one that all signed
+	Founding      string                 `protobuf:"bytes,5,opt,name=founding,proto3" json:"founding,omitempty"`       // to workers: digest of the collaboration's first manifest, to which its keys belong
+	Inheritance   []byte                 `protobuf:"bytes,6,opt,name=inheritance,proto3" json:"inheritance,omitempty"` // to workers of a mesh that took a ledger over: what they inherited, sealed by one of them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -89,6 +91,20 @@ func (x *Documents) GetApprovals() [][]byte {
 func (x *Documents) GetPrevious() *Documents {
 	if x != nil {
 		return x.Previous
+	}
+	return nil
+}
+
+func (x *Documents) GetFounding() string {
+	if x != nil {
+		return x.Founding
+	}
+	return ""
+}
+
+func (x *Documents) GetInheritance() []byte {
+	if x != nil {
+		return x.Inheritance
 	}
 	return nil
 }
@@ -3211,12 +3227,14 @@ var File_concordat_v1_concordat_proto protoreflect.FileDescriptor
 
 const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\n" +
-	"\x1cconcordat/v1/concordat.proto\x12\fconcordat.v1\"\x96\x01\n" +
+	"\x1cconcordat/v1/concordat.proto\x12\fconcordat.v1\"\xd4\x01\n" +
 	"\tDocuments\x12\x1a\n" +
 	"\bmanifest\x18\x01 \x01(\fR\bmanifest\x12\x1a\n" +
 	"\bpolicies\x18\x02 \x03(\fR\bpolicies\x12\x1c\n" +
 	"\tapprovals\x18\x03 \x03(\fR\tapprovals\x123\n" +
-	"\bprevious\x18\x04 \x01(\v2\x17.concordat.v1.DocumentsR\bprevious\"\x9b\x01\n" +
+	"\bprevious\x18\x04 \x01(\v2\x17.concordat.v1.DocumentsR\bprevious\x12\x1a\n" +
+	"\bfounding\x18\x05 \x01(\tR\bfounding\x12 \n" +
+	"\vinheritance\x18\x06 \x01(\fR\vinheritance\"\x9b\x01\n" +
 	"\fQueryRequest\x12$\n" +
 	"\rcollaboration\x18\x01 \x01(\tR\rcollaboration\x12\x10\n" +
 	"\x03sql\x18\x02 \x01(\tR\x03sql\x12\x10\n" +

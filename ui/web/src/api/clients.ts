@@ -2,6 +2,7 @@
 import { type Client, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
 import { AdminService, AnalystService, AuditorService, ParticipantService } from "../gen/concordat/v1/concordat_pb";
+import { DocumentService } from "../gen/concordat/v1/document_pb";
 import { SavedService } from "../gen/concordat/v1/saved_pb";
 import { SessionService } from "../gen/concordat/v1/session_pb";
 
@@ -19,6 +20,7 @@ export interface Clients {
   readonly participant: Client<typeof ParticipantService>;
   readonly auditor: Client<typeof AuditorService>;
   readonly admin: Client<typeof AdminService>;
+  readonly document: Client<typeof DocumentService>;
   readonly saved: Client<typeof SavedService>;
 }
 
@@ -29,6 +31,7 @@ export function createClients(transport: Transport): Clients {
     participant: createClient(ParticipantService, transport),
     auditor: createClient(AuditorService, transport),
     admin: createClient(AdminService, transport),
+    document: createClient(DocumentService, transport),
     saved: createClient(SavedService, transport),
   };
 }
