@@ -48,6 +48,9 @@ type Proposal struct {
 func (p Proposal) Check(envelope dsse.Envelope) (key.Public, error) {
 	m := p.Bundle.Manifest
 	errs := []error{checkMesh(m.Mesh, p.Mesh)}
+	if p.Previous != nil && Succeeds(m.Mesh, p.Mesh) {
+		errs = []error{checkSuccessor(m.Mesh, p.Mesh)}
+	}
 	version, proposers := 1, p.Founders
 	if p.Previous != nil {
 		version, proposers = p.Previous.Version+1, keysOf(p.Previous)
@@ -89,6 +92,9 @@ func checkMesh(pinned *document.Mesh, runs Mesh) error {
 		if f.want != f.have {
 			errs = append(errs, fmt.Errorf("%w: mesh.%s is %s, it pins %s", ErrMesh, f.name, f.have, f.want))
 		}
+	}
+	if !slices.Equal(pinned.Inherits, runs.Inherits) {
+		errs = append(errs, fmt.Errorf("%w: mesh.inherits are %v, it pins %v", ErrMesh, runs.Inherits, pinned.Inherits))
 	}
 	if len(pinned.Voters) > 0 && !sameSet(pinned.Voters, runs.Voters) {
 		errs = append(errs, fmt.Errorf("%w: mesh.voters are %v, it pins %v", ErrMesh, runs.Voters, pinned.Voters))

@@ -147,9 +147,39 @@ func (l *list) namespaces(before, after *document.Manifest) {
 		case !is:
 			l.add("namespace "+n, "", Neutral, "leaves")
 		default: // other identifiers become one unit, or one becomes several
-			differs(l, "namespace "+n, "", Weaker, "normalize", old.Normalize, now.Normalize)
-			differs(l, "namespace "+n, "", Weaker, "prehashed", old.Prehashed, now.Prehashed)
+			l.rules("namespace "+n, old.First().Explicit(), now.First().Explicit())
+			l.then("namespace "+n, old.Then, now.Then)
 		}
+	}
+}
+
+// rules are those of one identifier: with any other, every token of it is another.
+func (l *list) rules(subject string, old, now document.Namespace) {
+	before := len(l.changes)
+	differs(l, subject, "", Weaker, "normalize", old.Normalize, now.Normalize)
+	differs(l, subject, "", Weaker, "version", old.Version, now.Version)
+	differs(l, subject, "", Weaker, "options", joined(old.Options), joined(now.Options))
+	differs(l, subject, "", Weaker, "region", orNone(old.Region), orNone(now.Region))
+	differs(l, subject, "", Weaker, "prehashed", orNone(old.Prehashed), orNone(now.Prehashed))
+	if len(l.changes) > before {
+		l.add(subject, "", Neutral, "its tokens become others: its datasets must be uploaded again, and fail in queries until then")
+	}
+}
+
+func (l *list) then(subject string, old, now *document.Further) {
+	switch {
+	case old == nil && now == nil:
+	case old == nil || now == nil:
+		name := func(f *document.Further) string {
+			if f == nil {
+				return "none"
+			}
+			return f.Name
+		}
+		l.add(subject, "", Weaker, "second identifier %s → %s", name(old), name(now))
+	default:
+		differs(l, subject, "", Weaker, "second identifier", old.Name, now.Name)
+		l.rules(subject+": "+now.Name, old.Rules().Explicit(), now.Rules().Explicit())
 	}
 }
 
@@ -174,6 +204,11 @@ func (l *list) mesh(before, after *document.Mesh, all string) {
 			effect = Tighter
 		}
 		l.add(all, "", effect, "mesh.mode %s → %s", before.Mode, after.Mode)
+	}
+	if len(after.Inherits) > len(before.Inherits) {
+		l.add(all, "", Weaker, "the mesh hands over: state and keys of this collaboration go to another mesh, whose programs can then read its data")
+	} else if !slices.Equal(before.Inherits, after.Inherits) {
+		l.add(all, "", Weaker, "mesh.inherits %v → %v", before.Inherits, after.Inherits)
 	}
 	for _, f := range []struct{ name, before, after string }{
 		{"marblerun_manifest", before.MarbleRunManifest, after.MarbleRunManifest},

@@ -98,6 +98,8 @@ type Mesh struct {
 	Coordinator       string   `yaml:"coordinator" json:"coordinator"`               // measurement of the MarbleRun coordinator
 	Ledger            string   `yaml:"ledger" json:"ledger"`                         // ledger id, 32 hex digits
 	Voters            []string `yaml:"voters,omitempty" json:"voters,omitempty"`     // node keys of the coordinators
+	// Inherits are the root certificates (sha256) of the meshes that had the ledger before this one, oldest first; each handed it over to the next.
+	Inherits []string `yaml:"inherits,omitempty" json:"inherits,omitempty"`
 }
 
 // The values of Amendments and Review.

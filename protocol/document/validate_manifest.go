@@ -100,6 +100,11 @@ func checkPeople(c checker, m *Manifest, mode Mode) {
 		if mode == Signed {
 			c.require(len(p.Keys) > 0 || p.Subject != "", path, fmt.Sprintf("%s can neither sign requests nor sign in", p.ID), "add a key or a subject of the participant's issuer")
 		}
+		if part, _ := m.Participant(p.Participant); p.Subject != "" && part.OIDC != nil {
+			who, ok := m.PersonBySubject(part.OIDC.Issuer, part.OIDC.ClientID, p.Subject)
+			c.require(ok && who.ID == p.ID, path+".subject", fmt.Sprintf("%.80q of this issuer and client is somebody else too", p.Subject), "give each person a subject of their own, or the participants clients of their own")
+		}
+		c.require(len(p.Subject) <= maxSubject, path+".subject", "too long", fmt.Sprintf("write at most %d bytes", maxSubject))
 	}
 	c.unique("people", ids)
 }
@@ -211,4 +216,8 @@ func checkMesh(c checker, mesh *Mesh, mode Mode) {
 		c.require(v != "" && len(v) <= 256 && !strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r > '~' }), fmt.Sprintf("mesh.voters[%d]", i), "not a node key", "take it from `concordat status`")
 	}
 	c.unique("mesh.voters", mesh.Voters)
+	for i, root := range mesh.Inherits {
+		pin(fmt.Sprintf("mesh.inherits[%d]", i), root)
+	}
+	c.unique("mesh.inherits", append(slices.Clone(mesh.Inherits), mesh.RootCertificate))
 }
