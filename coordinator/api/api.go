@@ -22,6 +22,7 @@ import (
 	"concordat.dev/coordinator/log"
 	"concordat.dev/coordinator/raft"
 	"concordat.dev/coordinator/seal"
+	"concordat.dev/coordinator/signin"
 	"concordat.dev/coordinator/state"
 	"concordat.dev/coordinator/store"
 	"concordat.dev/coordinator/witness"
@@ -52,6 +53,8 @@ type Config struct {
 	Root     seal.Root
 	Identity *marble.Identity
 	Cosign   *witness.Collector
+	// Sessions are those of pages; nil where nobody can sign in.
+	Sessions *signin.Sessions
 	// CosignLimit is how long a query waits for the quorum of its manifest's witnesses; 0 means 10 s.
 	CosignLimit time.Duration
 	Now         func() time.Time
@@ -68,7 +71,7 @@ type API struct {
 	mu        sync.Mutex
 	compacted atomic.Uint64 // see Keep
 
-	denials map[key.Public]int // written down in the minute that began at
+	denials map[string]int // of callers, written down in the minute that began at
 	minute  time.Time
 
 	keys atomic.Pointer[ledgerKeys]
@@ -106,12 +109,13 @@ func New(cfg Config) *API {
 	if cfg.CosignLimit == 0 {
 		cfg.CosignLimit = cosignLimit
 	}
-	a := &API{Config: cfg, history: cfg.Root.Key(seal.History), denials: map[key.Public]int{}}
+	a := &API{Config: cfg, history: cfg.Root.Key(seal.History), denials: map[string]int{}}
 	a.gate = gate{state: cfg.State, sync: cfg.Replica.Sync, now: cfg.Now, log: cfg.Logger, record: cfg.Record, denied: a.denied}
 	return a
 }
 
-// People serves people, who sign their requests. Only the status of the mesh is told to anybody.
+// People serves people, who sign their requests or whose page has a session. Only the status of the mesh, and where to sign in, is told to
+// anybody.
 func (a *API) People() http.Handler {
 	options := []connect.HandlerOption{connect.WithReadMaxBytes(maxRequest), connect.WithInterceptors(faults{a.Logger})}
 	mux := http.NewServeMux()
@@ -119,10 +123,11 @@ func (a *API) People() http.Handler {
 	mux.Handle(concordatv1connect.NewParticipantServiceHandler(participantService{a}, options...))
 	mux.Handle(concordatv1connect.NewAuditorServiceHandler(auditorService{a}, options...))
 	mux.Handle(concordatv1connect.NewAdminServiceHandler(adminService{a}, options...))
+	mux.Handle(concordatv1connect.NewSessionServiceHandler(sessionService{a}, options...))
 	parts := http.NewServeMux()
 	parts.HandleFunc("PUT /upload/{id}/parts/{number}", a.putPart)
 	parts.Handle("/", a.authenticated(mux))
-	return parts
+	return a.admitted(parts)
 }
 
 // authenticated verifies who signed a request. Unsigned ones go on without a key, which gate.admit refuses.
@@ -133,7 +138,7 @@ func (a *API) authenticated(next http.Handler) http.Handler {
 		switch {
 		case err == nil:
 			v.Handler(next).ServeHTTP(w, r)
-		case r.URL.Path == concordatv1connect.AdminServiceStatusProcedure && r.Header.Get(authn.HeaderKey) == "":
+		case (r.URL.Path == concordatv1connect.AdminServiceStatusProcedure || r.URL.Path == concordatv1connect.SessionServiceGetProcedure) && r.Header.Get(authn.HeaderKey) == "":
 			r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
 			next.ServeHTTP(w, r)
 		default:

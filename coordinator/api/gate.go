@@ -7,6 +7,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"concordat.dev/coordinator/signin"
 	"concordat.dev/coordinator/state"
 	"concordat.dev/protocol/authn"
 	"concordat.dev/protocol/fault"
@@ -75,16 +76,39 @@ var (
 	}
 )
 
-// actor is who asks: the key that signed the request, and whom the collaboration's manifest knows by it.
+// actor is who asks: the key that signed the request, or whom an issuer vouched for in a session, and whom the collaboration's manifest
+// knows by it.
 type actor struct {
 	key         key.Public
-	person      string // id of the person, or of the participant whose own key it is
+	session     signin.Session // where there is no key
+	person      string         // id of the person, or of the participant whose own key it is
 	participant string
 	roles       []string
 	off         string // why a person or participant whom the manifest names has no authority
 }
 
 func (a actor) is(role string) bool { return slices.Contains(a.roles, role) }
+
+// caller names the key or the session's subject; empty for nobody.
+func (a actor) caller() string {
+	switch {
+	case !a.key.IsZero():
+		return a.key.String()
+	case a.session.Subject != "":
+		return a.session.Caller()
+	default:
+		return ""
+	}
+}
+
+// caller is who sent a request, by its signature or, where it has none, by its session.
+func caller(ctx context.Context) (actor, bool) {
+	if k, ok := authn.Key(ctx); ok {
+		return actor{key: k}, true
+	}
+	s, ok := signin.From(ctx)
+	return actor{session: s}, ok
+}
 
 // Audit is what is written of each request, admitted or not.
 type Audit struct {
@@ -126,9 +150,7 @@ func (g *gate) admit(ctx context.Context, op operation, collaboration string) (a
 	a := Audit{
 		At: g.now().UTC(), Operation: string(op), Collaboration: collaboration, Person: who.person, Participant: who.participant,
 	}
-	if !who.key.IsZero() {
-		a.Key = who.key.String()
-	}
+	a.Key = who.caller()
 	event := g.log.Info()
 	if err != nil {
 		a.Denied = err.Error()
@@ -147,10 +169,10 @@ func (g *gate) admit(ctx context.Context, op operation, collaboration string) (a
 
 // admitAny is admit for what belongs to no collaboration: being known in one of them is enough.
 func (g *gate) admitAny(ctx context.Context, op operation) (actor, error) {
-	k, ok := authn.Key(ctx)
-	if ok {
+	if who, ok := caller(ctx); ok {
 		for _, id := range g.state.Collaborations() {
-			if m, found := g.state.Newest(id); found && (&actor{key: k}).knownIn(m) {
+			known := who
+			if m, found := g.state.Newest(id); found && known.knownIn(m) {
 				return g.admit(ctx, op, id)
 			}
 		}
@@ -164,11 +186,10 @@ func (a *actor) knownIn(m state.Manifest) bool {
 }
 
 func (g *gate) judge(ctx context.Context, op operation, collaboration string) (actor, error) {
-	k, ok := authn.Key(ctx)
+	who, ok := caller(ctx)
 	if !ok {
-		return actor{}, fault.Newf(string(op), fault.Unauthenticated, "sign the request with the key of a person or participant")
+		return actor{}, fault.Newf(string(op), fault.Unauthenticated, "sign the request with the key of a person or participant, or sign in")
 	}
-	who := actor{key: k}
 	if err := g.sync(ctx); err != nil {
 		return who, fault.New(string(op), fault.Unavailable, err)
 	}
@@ -176,7 +197,7 @@ func (g *gate) judge(ctx context.Context, op operation, collaboration string) (a
 	if !known {
 		panic("api: operation without a rule: " + string(op))
 	}
-	if slices.Contains(g.state.Basis().Founders, k.String()) {
+	if slices.Contains(g.state.Basis().Founders, who.caller()) {
 		who.roles = append(who.roles, founder)
 	}
 	if m, ok := g.state.Newest(collaboration); ok {
@@ -194,7 +215,7 @@ func (g *gate) judge(ctx context.Context, op operation, collaboration string) (a
 		}
 	}
 	if who.person == "" && !who.is(founder) {
-		return who, fault.Newf(string(op), fault.Forbidden, "the key %s is of nobody in collaboration %q", k, collaboration)
+		return who, fault.Newf(string(op), fault.Forbidden, "%s is nobody in collaboration %q", who.name(), collaboration)
 	}
 	return who, fault.Newf(string(op), fault.Forbidden, "%s needs one of the roles %v, %s has %v", op, r.roles, who.name(), who.roles)
 }
@@ -204,7 +225,11 @@ func (a *actor) learn(manifest state.Manifest) {
 		return // the manifest in force says who it is
 	}
 	m := manifest.Bundle.Manifest
-	if p, ok := m.PersonByKey(a.key.String()); ok {
+	p, ok := m.PersonByKey(a.key.String())
+	if a.key.IsZero() {
+		p, ok = m.PersonBySubject(a.session.Issuer, a.session.ClientID, a.session.Subject)
+	}
+	if ok {
 		a.person, a.participant = p.ID, p.Participant
 		a.roles = append(a.roles, p.Roles...)
 		if slices.Contains(manifest.Off, p.ID) {
@@ -212,7 +237,7 @@ func (a *actor) learn(manifest state.Manifest) {
 		}
 	}
 	for _, p := range m.Participants {
-		if !slices.Contains(p.Keys, a.key.String()) {
+		if a.key.IsZero() || !slices.Contains(p.Keys, a.key.String()) {
 			continue
 		}
 		if a.person == "" {
@@ -232,7 +257,7 @@ func (a *actor) learn(manifest state.Manifest) {
 
 func (a actor) name() string {
 	if a.person == "" {
-		return a.key.String()
+		return a.caller()
 	}
 	return a.person
 }

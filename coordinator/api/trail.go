@@ -16,7 +16,7 @@ const (
 	noteDenied  = "denied"
 )
 
-// maxDenials is how many denied calls of one key a coordinator writes down in a minute, so that nobody fills the trail with them. All are
+// maxDenials is how many denied calls of one key or subject a coordinator writes down in a minute, so that nobody fills the trail with them. All are
 // in its own log.
 const maxDenials = 30
 
@@ -25,12 +25,12 @@ const noteLimit = 2 * time.Second
 
 // denied keeps a denied call in the replicated trail of its collaboration.
 func (a *API) denied(ctx context.Context, who actor, op operation, collaboration string, cause error) {
-	if _, known := a.State.Manifest(collaboration, 0); !known || who.key.IsZero() || !a.oneMore(who) {
+	if _, known := a.State.Manifest(collaboration, 0); !known || who.caller() == "" || !a.oneMore(who) {
 		return
 	}
 	a.note(ctx, state.Note{
 		ID: newID(), Kind: noteDenied, Collaboration: collaboration, Person: who.person, Participant: who.participant,
-		Key: who.key.String(), Operation: string(op), Reason: cause.Error(),
+		Key: who.caller(), Operation: string(op), Reason: cause.Error(),
 	})
 }
 
@@ -41,8 +41,8 @@ func (a *API) oneMore(who actor) bool {
 		clear(a.denials)
 		a.minute = now
 	}
-	a.denials[who.key]++
-	return a.denials[who.key] <= maxDenials
+	a.denials[who.caller()]++
+	return a.denials[who.caller()] <= maxDenials
 }
 
 // refusal keeps a refused query in the trail. Explanations are no queries.
@@ -52,7 +52,7 @@ func (q *query) refusal(ctx context.Context, refused answer.Answer) {
 	}
 	n := state.Note{
 		ID: q.id, Kind: noteRefused, Collaboration: q.request.GetCollaboration(), Person: q.who.person, Participant: q.who.participant,
-		Key: q.who.key.String(), Operation: string(opQuery), SQL: q.history.Seal([]byte(q.request.GetSql()), q.id), Datasets: q.reads,
+		Key: q.who.caller(), Operation: string(opQuery), SQL: q.history.Seal([]byte(q.request.GetSql()), q.id), Datasets: q.reads,
 	}
 	var codes []string
 	for _, r := range refused.Refusals {

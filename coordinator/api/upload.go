@@ -11,13 +11,14 @@ import (
 	"connectrpc.com/connect"
 
 	"concordat.dev/coordinator/dispatch"
+	"concordat.dev/coordinator/signin"
 	"concordat.dev/coordinator/state"
 	"concordat.dev/coordinator/store"
 	"concordat.dev/protocol/authn"
+	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/dsse"
 	"concordat.dev/protocol/fault"
 	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
-	"concordat.dev/protocol/key"
 	"concordat.dev/protocol/upload"
 )
 
@@ -119,17 +120,33 @@ func (a *API) putPart(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (a *API) takePart(r *http.Request) error {
-	const op = "upload part"
+// sender is who sends a part, and the digest that it names: by its signature, or for a page by its session. The store holds the bytes against the
+// digest, and the steward signs for all digests in the end.
+func (a *API) sender(r *http.Request) (context.Context, canon.Digest, error) {
 	v, err := a.verifier()
 	if err != nil {
-		return err
+		return nil, "", err
+	}
+	if _, page := signin.From(r.Context()); page && r.Header.Get(authn.HeaderKey) == "" {
+		digest, err := canon.ParseDigest(r.Header.Get(authn.HeaderDigest))
+		if err != nil {
+			return nil, "", fault.Newf("upload part", fault.Invalid, "%s: %w", authn.HeaderDigest, err)
+		}
+		return r.Context(), digest, nil
 	}
 	k, digest, err := v.VerifyStream(r, store.MaxPart)
 	if err != nil {
-		return authn.Fault(err)
+		return nil, "", authn.Fault(err)
 	}
-	ctx := authn.WithKey(r.Context(), k)
+	return authn.WithKey(r.Context(), k), digest, nil
+}
+
+func (a *API) takePart(r *http.Request) error {
+	const op = "upload part"
+	ctx, digest, err := a.sender(r)
+	if err != nil {
+		return err
+	}
 	u, _, err := a.own(ctx, opUploadPart, r.PathValue("id"))
 	if err != nil {
 		return err
@@ -219,7 +236,7 @@ func (s participantService) checkParts(ctx context.Context, u state.Upload, who 
 	if err != nil {
 		return nil, fault.New(op, fault.Invalid, err)
 	}
-	said, err := upload.Verify(envelope, []key.Public{who.key})
+	said, err := upload.Verify(envelope, s.signers(who, u.Collaboration))
 	if err != nil {
 		return nil, fault.New(op, fault.Invalid, err)
 	}

@@ -57,6 +57,8 @@ type Config struct {
 	Witnesses []Witness `yaml:"witnesses,omitempty"`
 	// WitnessTimeout is how long a query waits for their quorum before it is refused: 10s when zero.
 	WitnessTimeout time.Duration `yaml:"witness_timeout,omitempty"`
+	// SignIn is how people sign in on pages; without it nobody can, and the pages say so.
+	SignIn *SignIn `yaml:"sign_in,omitempty"`
 	// Time is the source of the state machine's own time: "host", or empty for the same.
 	Time string `yaml:"time,omitempty"`
 	// Election is how long a leader may be silent before the others choose another one: 1s when empty, more between distant sites.
@@ -128,6 +130,10 @@ func (c Config) check() error {
 		need(err == nil, "witnesses[%d]: %w", i, err)
 		need(!known[w.Key], "witnesses[%d].key: named twice", i)
 		known[w.Key] = true
+	}
+	if c.SignIn != nil {
+		err := c.SignIn.check(c.Mode)
+		need(err == nil, "sign_in: %w", err)
 	}
 	self := false
 	seen := map[string]bool{}

@@ -20,6 +20,7 @@ import (
 	ledgerlog "concordat.dev/coordinator/log"
 	"concordat.dev/coordinator/raft"
 	"concordat.dev/coordinator/seal"
+	"concordat.dev/coordinator/signin"
 	"concordat.dev/coordinator/state"
 	"concordat.dev/coordinator/store"
 	"concordat.dev/coordinator/witness"
@@ -40,6 +41,8 @@ type Server struct {
 	workers *dispatch.Pool
 	api     *api.API
 	cosign  *witness.Collector
+
+	sessions *signin.Sessions // nil where nobody can sign in
 
 	http   []*http.Server
 	cancel context.CancelFunc
@@ -106,20 +109,26 @@ func (s *Server) start(ctx, background context.Context) error {
 	s.cosign = witness.New(witness.Config{
 		State: s.state, Replica: s.node, Addresses: s.cfg.witnesses(), Now: time.Now, Logger: s.log,
 	})
+	if s.sessions, err = s.cfg.sessions(s.log); err != nil {
+		return err
+	}
 	s.api = api.New(api.Config{
 		State: s.state, Replica: s.node, Workers: s.workers, Store: s.store, Root: root, Identity: s.identity, Cosign: s.cosign,
-		CosignLimit: s.cfg.WitnessTimeout,
-		Now:         time.Now, Logger: s.log,
+		CosignLimit: s.cfg.WitnessTimeout, Sessions: s.sessions,
+		Now: time.Now, Logger: s.log,
 	})
 	s.done.Go(func() { s.found(background) })
 	people := http.NewServeMux()
 	people.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	people.HandleFunc("GET /readyz", s.ready)
 	people.Handle(ledgerlog.Prefix, s.api.Log())
-	people.Handle("/", s.api.People())
+	everything, err := s.pages(people)
+	if err != nil {
+		return err
+	}
 	public, marbles := s.identity.PublicTLS(), s.identity.ServerTLS(marble.Worker)
 	return errors.Join(
-		s.serve(s.cfg.Listen.API, people, public),
+		s.serve(s.cfg.Listen.API, everything, public),
 		s.serve(s.cfg.Listen.Mesh, s.api.Marbles(), marbles),
 	)
 }

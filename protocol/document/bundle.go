@@ -218,3 +218,19 @@ func (m *Manifest) PersonByKey(key string) (Person, bool) {
 	}
 	return m.People[i], true
 }
+
+// PersonBySubject returns the person whom an issuer vouched for to a client: of a participant that names this issuer and client, and nobody
+// else's. It is nobody where two could be meant.
+func (m *Manifest) PersonBySubject(issuer, client, subject string) (Person, bool) {
+	var found []Person
+	for _, p := range m.People {
+		of, ok := m.Participant(p.Participant)
+		if subject != "" && p.Subject == subject && ok && of.OIDC != nil && of.OIDC.Issuer == issuer && of.OIDC.ClientID == client {
+			found = append(found, p)
+		}
+	}
+	if len(found) != 1 {
+		return Person{}, false
+	}
+	return found[0], true
+}

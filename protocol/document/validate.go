@@ -53,6 +53,7 @@ const (
 	maxDatasets     = 200
 	maxColumns      = 500
 	maxText         = 2000
+	maxSubject      = 255 // of OpenID Connect
 )
 
 var (
