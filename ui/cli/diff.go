@@ -46,8 +46,8 @@ func printMeaning(w io.Writer, changes []change.Change) {
 }
 
 // fields are all differences of manifests and policies.
-func fields(before, after client.Documents) ([]present.Change, error) {
-	changes, err := present.Diff(before.Raw.Manifest, after.Raw.Manifest)
+func fields(before, after client.Documents) ([]change.Field, error) {
+	changes, err := change.Fields(before.Raw.Manifest, after.Raw.Manifest)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func fields(before, after client.Documents) ([]present.Change, error) {
 			continue
 		}
 		ids[d.ID] = true
-		policy, err := present.Diff(policyBytes(before, d.ID), policyBytes(after, d.ID))
+		policy, err := change.Fields(policyBytes(before, d.ID), policyBytes(after, d.ID))
 		if err != nil {
 			return nil, err
 		}

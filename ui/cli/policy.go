@@ -164,7 +164,7 @@ func (a *app) policyDiff() *cobra.Command {
 					return err
 				}
 			}
-			changes, err := present.Diff(sides[0], sides[1])
+			changes, err := change.Fields(sides[0], sides[1])
 			if err != nil {
 				return err
 			}

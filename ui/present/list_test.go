@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"concordat.dev/policies/change"
 	"concordat.dev/ui/present"
 )
 
@@ -36,7 +37,7 @@ func TestRecords(t *testing.T) {
 }
 
 func TestDiff(t *testing.T) {
-	changes, err := present.Diff(
+	changes, err := change.Fields(
 		[]byte(`{"a":1,"list":[1,2],"people":[{"id":"x","roles":["r"]},{"id":"y"}]}`),
 		[]byte(`{"a":2,"list":[1,2],"people":[{"id":"new"},{"id":"x","roles":["r","s"]}]}`))
 	if err != nil {

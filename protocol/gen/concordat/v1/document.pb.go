@@ -339,7 +339,7 @@ type ExplainResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sentences     []string               `protobuf:"bytes,1,rep,name=sentences,proto3" json:"sentences,omitempty"` // what it protects, joins, aggregates, release, budget
 	Columns       []*ColumnUse           `protobuf:"bytes,2,rep,name=columns,proto3" json:"columns,omitempty"`
-	Problems      []*Problem             `protobuf:"bytes,3,rep,name=problems,proto3" json:"problems,omitempty"` // instead, where the policy cannot be read
+	Problems      []*Problem             `protobuf:"bytes,3,rep,name=problems,proto3" json:"problems,omitempty"` // of this policy; without sentences where it cannot be read
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

@@ -200,7 +200,7 @@ export type ExplainResponse = Message<"concordat.v1.ExplainResponse"> & {
   columns: ColumnUse[];
 
   /**
-   * instead, where the policy cannot be read
+   * of this policy; without sentences where it cannot be read
    *
    * @generated from field: repeated concordat.v1.Problem problems = 3;
    */
