@@ -76,6 +76,9 @@ func (n *Node) atLeader(ctx context.Context, try func(leader string) error) erro
 	defer timer.Stop()
 	last := errElsewhere
 	for ; ; timer.Reset(retryEvery) {
+		if n.Removed() {
+			return ErrRemoved
+		}
 		if listens, id := n.raft.LeaderWithID(); id != "" {
 			if last = try(n.addressOf(id, listens)); last == nil {
 				return nil

@@ -12,7 +12,8 @@ import (
 )
 
 // ErrLost says that this node has no state where others have one: its disk was emptied or exchanged.
-var ErrLost = errors.New("this node has lost its state while others have theirs; remove it from the cluster and join it anew")
+var ErrLost = errors.New("this node has lost its state while others have theirs; remove its old key (`concordat node remove`) " +
+	"and let it join anew, with `join: true` in its configuration (docs/OPERATIONS.md)")
 
 // Bootstrap starts the cluster, once: the first of the configured voters waits until all others answer, learns their node keys over
 // mutual TLS, and makes all of them voters. Other nodes, and nodes that have state, do nothing.
@@ -62,4 +63,33 @@ func (n *Node) meet(ctx context.Context, v Voter) (key.Public, error) {
 		last = err
 		timer.Reset(4 * retryEvery)
 	}
+}
+
+// Await returns once this node belongs to a cluster. A node without state that is configured as one of the first voters, while these have a
+// cluster that does not know it, is told ErrLost; one without configured voters waits to be called.
+func (n *Node) Await(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for !n.layer.hasState.Load() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("raft: await a cluster: %w", ctx.Err())
+		case <-timer.C:
+		}
+		for _, v := range n.cfg.Voters {
+			if v.Name == n.cfg.Name {
+				continue
+			}
+			conn, peer, err := n.layer.connect(ctx, v.Address, v.Key, forHello, dialTimeout)
+			if err != nil {
+				continue // it may not run yet
+			}
+			_ = conn.Close()
+			if peer.HasState && peer.Stranger && !n.layer.hasState.Load() {
+				return fmt.Errorf("raft: await a cluster: %w", ErrLost)
+			}
+		}
+		timer.Reset(4 * retryEvery)
+	}
+	return nil
 }

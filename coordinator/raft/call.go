@@ -14,10 +14,11 @@ import (
 	"concordat.dev/protocol/key"
 )
 
-// Calls of a follower to the leader, and the kinds of answer.
+// Calls of nodes to one another, most to the leader, and the kinds of answer.
 const (
-	callApply byte = 1
-	callRead  byte = 2
+	callApply   byte = 1
+	callRead    byte = 2
+	callApplied byte = 3 // of the leader, to a node that joins: how far it is
 
 	answerDone      byte = 1
 	answerElsewhere byte = 2
@@ -52,6 +53,9 @@ func (n *Node) serveCall(kind byte, payload []byte) ([]byte, error) {
 	case callRead:
 		index, err := n.readIndex()
 		return binary.BigEndian.AppendUint64(nil, index), err
+	case callApplied:
+		index, _ := n.machine.at()
+		return binary.BigEndian.AppendUint64(nil, index), nil
 	default:
 		return nil, fmt.Errorf("unknown call %d", kind)
 	}
@@ -89,6 +93,24 @@ func (c *calls) do(ctx context.Context, leader string, kind byte, payload []byte
 		return nil, fmt.Errorf("%w: %s", errElsewhere, result)
 	}
 	return result, nil
+}
+
+// ask makes one call over a connection of its own, to a node that need not lead.
+func (c *calls) ask(ctx context.Context, node string, kind byte) ([]byte, error) {
+	id, host := splitAddress(hraft.ServerAddress(node))
+	want, err := key.ParsePublic(id)
+	if err != nil {
+		return nil, err
+	}
+	conn, _, err := c.layer.connect(ctx, host, want, forCall, dialTimeout)
+	if err != nil {
+		return nil, err
+	}
+	reply, result, err := roundTrip(conn, time.Now().Add(dialTimeout), kind, nil)
+	if err = errors.Join(err, conn.Close()); err == nil && reply != answerDone {
+		err = fmt.Errorf("%s", result)
+	}
+	return result, err
 }
 
 func roundTrip(conn net.Conn, end time.Time, kind byte, payload []byte) (byte, []byte, error) {

@@ -27,7 +27,7 @@ import (
 	"concordat.dev/protocol/key"
 )
 
-// Config is what a node needs. All fields but Timeout are required.
+// Config is what a node needs. All fields but Timeout and Lineage are required.
 type Config struct {
 	Name    string
 	Address string // host:port to listen on, as the other voters know it
@@ -37,6 +37,8 @@ type Config struct {
 	TLS     TLS
 	Logger  zerolog.Logger
 	Timeout time.Duration // of heartbeats and elections; 0 means 1 s
+	// Lineage tells which ledger, after which recovery, the machine holds, empty before there is one; nil where nothing tells.
+	Lineage func() string
 }
 
 // Voter is a coordinator of the cluster. The key is learnt at the first start when it is zero.
@@ -116,7 +118,7 @@ func (n *Node) open() error {
 	if n.raft, err = hraft.NewRaft(n.raftConfig(logger), n.machine, n.log, n.log, n.snapshots, transport); err != nil {
 		return errors.Join(fmt.Errorf("start: %w", err), transport.Close())
 	}
-	n.layer.serve(n.known, n.answer)
+	n.layer.serve(view{known: n.known, led: func() bool { return n.Leader() != "" }, answer: n.answer})
 	return nil
 }
 
@@ -127,6 +129,7 @@ func (n *Node) raftConfig(logger hclog.Logger) *hraft.Config {
 	c.CommitTimeout = commitTimeout
 	c.SnapshotThreshold, c.TrailingLogs = snapshotEvery, trailingEntries
 	c.NoLegacyTelemetry = true
+	c.ShutdownOnRemove = false // whoever is removed goes on to say so
 	c.Logger = logger
 	return c
 }

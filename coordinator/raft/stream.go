@@ -38,10 +38,22 @@ type hello struct {
 	Purpose  string     `json:"purpose"`
 	Key      key.Public `json:"key"`
 	HasState bool       `json:"has_state"`
+	Lineage  string     `json:"lineage"`  // which ledger the state is of, and after which recovery; empty before there is one
+	Stranger bool       `json:"stranger"` // of the listener: its cluster does not know the dialler
+	Led      bool       `json:"led"`      // of the listener: its cluster has a leader
 	Proof    []byte     `json:"proof"`
 }
 
 var errPeer = errors.New("peer is not the node it should be")
+
+// meets says why two nodes must not exchange entries: of two clusters, one that was left behind by a recovery included, one log would
+// overwrite the other.
+func (h hello) meets(other hello) error {
+	if h.Lineage != "" && other.Lineage != "" && h.Lineage != other.Lineage {
+		return fmt.Errorf("%w: %s is of the ledger %s, this one of %s; after a recovery start it with an empty folder, to join", errPeer, other.Key, other.Lineage, h.Lineage)
+	}
+	return nil
+}
 
 // layer is raft's transport: one listener for all purposes. It implements raft.StreamLayer.
 type layer struct {
@@ -53,6 +65,9 @@ type layer struct {
 	server   *tls.Config
 	log      zerolog.Logger
 	raft     chan net.Conn
+	lineage  func() string
+	view     view // of the cluster; set before serve, and used by the listener alone
+	removed  atomic.Bool
 
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
@@ -68,29 +83,40 @@ func listen(cfg Config, k key.Private, hasState bool) (*layer, error) {
 	l := &layer{
 		tcp: tcp, address: tcp.Addr().String(), key: k, log: cfg.Logger,
 		client: cfg.TLS.ClientTLS(marble.Coordinator), server: cfg.TLS.ServerTLS(marble.Coordinator),
-		raft: make(chan net.Conn), conns: map[net.Conn]struct{}{}, done: make(chan struct{}),
+		raft: make(chan net.Conn), lineage: cfg.Lineage, conns: map[net.Conn]struct{}{}, done: make(chan struct{}),
+	}
+	if l.lineage == nil {
+		l.lineage = func() string { return "" }
 	}
 	l.hasState.Store(hasState)
 	return l, nil
 }
 
+// view is what a listener has to know of its cluster.
+type view struct {
+	known  func(key.Public) bool // belongs to it; before there is one, everybody does
+	led    func() bool           // has a leader
+	answer func(net.Conn)        // serves calls
+}
+
 // serve takes connections until Close.
-func (l *layer) serve(known func(key.Public) bool, answer func(net.Conn)) {
+func (l *layer) serve(v view) {
+	l.view = v
 	go func() {
 		for {
 			raw, err := l.tcp.Accept()
 			if err != nil {
 				return // closed
 			}
-			go l.take(raw, known, answer)
+			go l.take(raw)
 		}
 	}()
 }
 
-func (l *layer) take(raw net.Conn, known func(key.Public) bool, answer func(net.Conn)) {
+func (l *layer) take(raw net.Conn) {
 	conn := tls.Server(raw, l.server)
 	peer, err := l.greet(context.Background(), conn, "")
-	if err == nil && peer.Purpose != forHello && !known(peer.Key) {
+	if err == nil && peer.Purpose != forHello && !l.view.known(peer.Key) {
 		err = fmt.Errorf("%w: %s is no voter of this cluster", errPeer, peer.Key)
 	}
 	if err != nil {
@@ -100,6 +126,7 @@ func (l *layer) take(raw net.Conn, known func(key.Public) bool, answer func(net.
 	}
 	switch peer.Purpose {
 	case forRaft:
+		l.removed.Store(false) // a member speaks to this node
 		select {
 		case l.raft <- conn:
 		case <-l.done:
@@ -108,7 +135,7 @@ func (l *layer) take(raw net.Conn, known func(key.Public) bool, answer func(net.
 	case forCall:
 		l.track(conn, true)
 		defer l.track(conn, false)
-		answer(conn)
+		l.view.answer(conn)
 		_ = conn.Close()
 	default:
 		_ = conn.Close()
@@ -126,7 +153,7 @@ func (l *layer) track(c net.Conn, add bool) {
 	}
 }
 
-// greet exchanges and checks hellos. The purpose is the dialler's to say; the listener passes none.
+// greet exchanges and checks hellos; the dialler speaks first. The purpose is the dialler's to say; the listener passes none.
 func (l *layer) greet(ctx context.Context, conn *tls.Conn, purpose string) (hello, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -134,23 +161,42 @@ func (l *layer) greet(ctx context.Context, conn *tls.Conn, purpose string) (hell
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return hello{}, err
 	}
-	ours, theirs := "dial", "listen"
+	mine := hello{Purpose: purpose, Key: l.key.Public(), HasState: l.hasState.Load(), Lineage: l.lineage()}
+	var peer hello
+	var err error
 	if purpose == "" {
-		ours, theirs = theirs, ours
+		if peer, err = l.hear(conn, "dial"); err == nil {
+			mine.Stranger, mine.Led = mine.HasState && !l.view.known(peer.Key), l.view.led()
+			err = l.tell(conn, "listen", mine)
+		}
+	} else if err = l.tell(conn, "dial", mine); err == nil {
+		peer, err = l.hear(conn, "listen")
 	}
-	mine := hello{Purpose: purpose, Key: l.key.Public(), HasState: l.hasState.Load()}
-	binding, err := bind(conn, ours, mine)
 	if err != nil {
 		return hello{}, err
+	}
+	if purpose != forHello && peer.Purpose != forHello {
+		if err := mine.meets(peer); err != nil {
+			return hello{}, err
+		}
+	}
+	return peer, conn.SetDeadline(time.Time{})
+}
+
+func (l *layer) tell(conn *tls.Conn, role string, mine hello) error {
+	binding, err := bind(conn, role, mine)
+	if err != nil {
+		return err
 	}
 	mine.Proof = l.key.Sign(binding)
 	out, err := json.Marshal(mine)
 	if err != nil {
-		return hello{}, err
+		return err
 	}
-	if err := writeFrame(conn, 0, out); err != nil {
-		return hello{}, err
-	}
+	return writeFrame(conn, 0, out)
+}
+
+func (l *layer) hear(conn *tls.Conn, role string) (hello, error) {
 	_, in, err := readFrame(conn, maxHello)
 	if err != nil {
 		return hello{}, err
@@ -159,22 +205,29 @@ func (l *layer) greet(ctx context.Context, conn *tls.Conn, purpose string) (hell
 	if err := json.Unmarshal(in, &peer); err != nil {
 		return hello{}, fmt.Errorf("%w: %w", errPeer, err)
 	}
-	if binding, err = bind(conn, theirs, peer); err != nil {
+	binding, err := bind(conn, role, peer)
+	if err != nil {
 		return hello{}, err
 	}
 	if !peer.Key.Verify(binding, peer.Proof) {
 		return hello{}, fmt.Errorf("%w: its node key %s did not sign this connection", errPeer, peer.Key)
 	}
-	return peer, conn.SetDeadline(time.Time{})
+	return peer, nil
 }
 
+// bind is what a node key signs: material that only the two ends share, the role, and all else that the hello says.
 func bind(conn *tls.Conn, role string, h hello) ([]byte, error) {
 	state := conn.ConnectionState()
 	material, err := state.ExportKeyingMaterial("EXPORTER-concordat-node-v1", nil, 32)
 	if err != nil {
 		return nil, fmt.Errorf("bind connection: %w", err)
 	}
-	return fmt.Appendf(material, "%s\x00%s\x00%t", role, h.Purpose, h.HasState), nil
+	h.Proof = nil
+	said, err := json.Marshal(h)
+	if err != nil {
+		return nil, fmt.Errorf("bind connection: %w", err)
+	}
+	return append(fmt.Appendf(material, "%s\x00", role), said...), nil
 }
 
 // connect dials a node. A key that is not zero must be the peer's.
@@ -188,6 +241,12 @@ func (l *layer) connect(ctx context.Context, address string, want key.Public, pu
 	peer, err := l.greet(ctx, conn, purpose)
 	if err == nil && !want.IsZero() && peer.Key != want {
 		err = fmt.Errorf("%w: %s at %s, want %s", errPeer, peer.Key, address, want)
+	}
+	if err == nil && peer.Stranger && peer.Led && peer.meets(hello{Lineage: l.lineage()}) == nil && l.hasState.Load() {
+		l.removed.Store(true)
+		if purpose != forHello {
+			err = ErrRemoved
+		}
 	}
 	if err != nil {
 		_ = conn.Close()

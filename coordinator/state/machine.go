@@ -57,6 +57,7 @@ type state struct {
 	Head           cosigned                  `json:"head,omitzero"` // the newest checkpoint that a quorum of any collaboration cosigned
 	Notes          []Note                    `json:"notes,omitempty"`
 	Destructions   uint64                    `json:"destructions,omitempty"` // how many keys were destroyed: disks that hold an older state have to go
+	Members        members                   `json:"members,omitzero"`
 }
 
 // seen remembers the outcome of a recent command.
@@ -177,6 +178,8 @@ var handlers = map[string]handler{
 	Cosign{}.kind():      handle((*change).cosign),
 	Expire{}.kind():      handle((*change).expire),
 	NoteDown{}.kind():    handle((*change).noteDown),
+	ChangeNodes{}.kind(): handle((*change).changeNodes),
+	SettleNodes{}.kind(): handle((*change).settleNodes),
 }
 
 func handle[B any, R any](run func(*change, B) (R, error)) handler {

@@ -304,13 +304,13 @@ func (m *Machine) Entry(index int64) (Entry, bool) {
 	return m.s.Entries[index], true
 }
 
-// Entries lists leaves of a collaboration from an index on, at most limit.
+// Entries lists leaves of a collaboration, and those about coordinators, which concern all, from an index on, at most limit.
 func (m *Machine) Entries(collaboration string, start int64, limit int) []Entry {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	var out []Entry
 	for i := max(0, start); i < int64(len(m.s.Entries)) && len(out) < limit; i++ {
-		if e := m.s.Entries[i]; e.Collaboration == collaboration {
+		if e := m.s.Entries[i]; e.Collaboration == collaboration || concernsAll(e.Kind) {
 			out = append(out, e)
 		}
 	}
