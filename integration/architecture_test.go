@@ -32,7 +32,8 @@ var mayImport = []struct {
 	{"policies", []string{"protocol", "sql/plan", "sql/refusal", "sql/eval"}},
 	{"worker", []string{"protocol", "sql", "policies"}},
 	{"ui", []string{"protocol", "policies"}},
-	{"coordinator", []string{"protocol", "policies", "sql/plan"}},
+	{"ui/web", nil},
+	{"coordinator", []string{"protocol", "policies", "sql/plan", "ui/web"}},
 	{"integration", []string{"protocol", "sql", "policies", "worker", "coordinator", "ui"}},
 }
 
