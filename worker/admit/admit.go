@@ -43,6 +43,9 @@ func (m Mesh) RootDigest() canon.Digest { return canon.Sum(m.Root.Raw) }
 type Documents struct {
 	Bundle *document.Bundle
 	Digest canon.Digest // of the manifest
+	// Founding is the digest of the collaboration's first manifest, to which all its keys belong. Later versions take the coordinators' word for
+	// it: who lets them say another one has other keys.
+	Founding canon.Digest
 }
 
 // Documents opens and verifies signed documents: policy digests, the rules of PRIVACY.md section 2, the pins of this mesh, and the approval
@@ -52,6 +55,21 @@ type Documents struct {
 // one that all signed.
 func (m Mesh) Documents(d *concordatv1.Documents) (*Documents, error) {
 	return m.documents(d, maxTightenings)
+}
+
+// founded is d, documents as they were admitted, with the digest of the first manifest.
+func founded(d, before *Documents, said string) (*Documents, error) {
+	switch d.Founding = canon.Digest(said); {
+	case d.Bundle.Manifest.Version == 1 && said == "":
+		d.Founding = d.Digest
+	case d.Bundle.Manifest.Version == 1 && d.Founding != d.Digest, before != nil && said != "" && d.Founding != before.Founding:
+		return nil, fmt.Errorf("%w: the collaboration was not founded by %.80q", ErrDocuments, said)
+	case before != nil && said == "":
+		d.Founding = before.Founding
+	case !d.Founding.Valid():
+		return nil, fmt.Errorf("%w: the digest of the collaboration's first manifest is missing", ErrDocuments)
+	}
+	return d, nil
 }
 
 // maxTightenings is how many versions in a row may have come into force by one owner each.
@@ -95,12 +113,12 @@ func (m Mesh) documents(d *concordatv1.Documents, left int) (*Documents, error) 
 	if status := approval.StatusOf(bundle.Manifest, nil, signers); !status.Complete() {
 		if before != nil {
 			if _, tightens := approval.Tightens(bundle, before.Bundle, signers); tightens {
-				return &Documents{Bundle: bundle, Digest: digest}, nil
+				return founded(&Documents{Bundle: bundle, Digest: digest}, before, d.GetFounding())
 			}
 		}
 		return nil, fmt.Errorf("%w: not signed by %s", ErrDocuments, strings.Join(status.Missing, ", "))
 	}
-	return &Documents{Bundle: bundle, Digest: digest}, nil
+	return founded(&Documents{Bundle: bundle, Digest: digest}, before, d.GetFounding())
 }
 
 func (m Mesh) pins(pinned *document.Mesh) error {

@@ -25,6 +25,8 @@ type Purpose string
 const (
 	FileKeys       Purpose = "file-keys"       // the keys of a sealed dataset's files, 32 bytes each, in order
 	UploadIdentity Purpose = "upload-identity" // the private half of the age recipient of one upload
+	HeirIdentity   Purpose = "heir-identity"   // the private half of the age recipient of a handover
+	Inheritance    Purpose = "inheritance"     // what a mesh before handed over
 )
 
 // Binding is the one dataset version that a wrapped secret belongs to.
@@ -36,13 +38,30 @@ type Binding struct {
 	Version       uint32 `json:"version"`
 }
 
-// Wrapper encrypts secrets under a key of the worker root, so that the replicated state can hold them for all workers.
+// Wrapper encrypts secrets under a key of a worker root, so that the replicated state can hold them for all workers.
 type Wrapper struct {
-	aead cipher.AEAD
+	aead  cipher.AEAD
+	older []cipher.AEAD
 }
 
-// NewWrapper derives the wrapping key by HKDF-SHA256 from the worker root.
-func NewWrapper(root []byte) (*Wrapper, error) {
+// NewWrapper derives the wrapping keys by HKDF-SHA256: it wraps under the root, and opens under the older ones too.
+func NewWrapper(root []byte, older ...[]byte) (*Wrapper, error) {
+	w := &Wrapper{}
+	var err error
+	if w.aead, err = wrapping(root); err != nil {
+		return nil, err
+	}
+	for _, o := range older {
+		aead, err := wrapping(o)
+		if err != nil {
+			return nil, err
+		}
+		w.older = append(w.older, aead)
+	}
+	return w, nil
+}
+
+func wrapping(root []byte) (cipher.AEAD, error) {
 	if len(root) < 32 {
 		return nil, errors.New("worker root has fewer than 32 bytes")
 	}
@@ -58,7 +77,7 @@ func NewWrapper(root []byte) (*Wrapper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("derive the wrapping key: %w", err)
 	}
-	return &Wrapper{aead}, nil
+	return aead, nil
 }
 
 // Wrap gives form, nonce (96 bits, random) and AES-256-GCM ciphertext; purpose and binding are its associated data.
@@ -85,11 +104,12 @@ func (w *Wrapper) Unwrap(purpose Purpose, b Binding, wrap []byte) ([]byte, error
 	if len(wrap) < n || wrap[0] != wrapForm {
 		return nil, fmt.Errorf("%s of %s version %d: %w: not a wrap", purpose, b.Dataset, b.Version, ErrWrap)
 	}
-	secret, err := w.aead.Open(nil, wrap[1:n], wrap[n:], data)
-	if err != nil {
-		return nil, fmt.Errorf("%s of %s version %d: %w", purpose, b.Dataset, b.Version, ErrWrap)
+	for _, aead := range append([]cipher.AEAD{w.aead}, w.older...) {
+		if secret, err := aead.Open(nil, wrap[1:n], wrap[n:], data); err == nil {
+			return secret, nil
+		}
 	}
-	return secret, nil
+	return nil, fmt.Errorf("%s of %s version %d: %w", purpose, b.Dataset, b.Version, ErrWrap)
 }
 
 func associated(purpose Purpose, b Binding) ([]byte, error) {
