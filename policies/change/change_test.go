@@ -57,6 +57,7 @@ func TestPolicyChanges(t *testing.T) {
 		{"new column", func(p *document.Policy) { p.Columns["sex"] = document.Column{Type: "integer", Role: "dimension"} }, "column sex: new dimension", change.Weaker},
 		{"retention", func(p *document.Policy) { p.Expires = "2027-01-31" }, "expires never → 2027-01-31", change.Tighter},
 		{"share", func(p *document.Policy) { p.Budget.PerPersonShare = 0.25 }, "budget.per_person_share 1 → 0.25", change.Tighter},
+		{"second identifier", func(p *document.Policy) { p.Unit.Then = "mobile" }, "unit.then none → mobile", change.Weaker},
 		{"unit", func(p *document.Policy) { p.Unit.Namespace = "person" }, "unit.namespace hosp_patient → person", change.Weaker},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -67,7 +68,7 @@ func TestPolicyChanges(t *testing.T) {
 			}
 			back := change.Between(edit(t, ds, c.edit), room(t))
 			for _, b := range back {
-				if b.Effect == c.effect && c.effect != change.Neutral && b.What != "column age: grain 7 → 5" && c.name != "unit" {
+				if b.Effect == c.effect && c.effect != change.Neutral && b.What != "column age: grain 7 → 5" && c.name != "unit" && c.name != "second identifier" {
 					t.Errorf("undoing a %s change is %q", c.effect, b)
 				}
 			}
@@ -100,6 +101,27 @@ func TestManifestChanges(t *testing.T) {
 		if !slices.Contains(lines, want) {
 			t.Errorf("want %q among %q", want, lines)
 		}
+	}
+}
+
+func TestNamespaceChanges(t *testing.T) {
+	after := room(t)
+	before := room(t)
+	before.Manifest.Namespaces["a"] = document.Namespace{Normalize: "email", Then: &document.Further{Name: "phone", Normalize: "phone_e164"}}
+	after.Manifest.Namespaces["a"] = document.Namespace{Normalize: "email", Version: 1, Options: []string{document.GmailDots}, Then: &document.Further{Name: "phone", Normalize: "phone_e164", Region: "DE"}}
+	before.Manifest.Namespaces["b"] = document.Namespace{Normalize: "email"}
+	after.Manifest.Namespaces["b"] = document.Namespace{Normalize: "email", Version: 1, Then: &document.Further{Name: "phone"}}
+	var lines []string
+	for _, c := range change.Between(before, after) {
+		lines = append(lines, c.String())
+	}
+	const again = "its tokens become others: its datasets must be uploaded again, and fail in queries until then: neutral"
+	want := []string{
+		"namespace a: options none → gmail_dots: weaker", "namespace a: phone: region none → DE: weaker",
+		"namespace b: second identifier none → phone: weaker", "namespace a: " + again, "namespace a: phone: " + again,
+	}
+	if !slices.Equal(lines, want) {
+		t.Errorf("%q", lines)
 	}
 }
 

@@ -22,6 +22,8 @@ func (l *list) policy(id string, before, after *document.Policy) {
 	} else {
 		differs(l, id, owner, Weaker, "unit.column", before.Unit.Column, after.Unit.Column)
 		differs(l, id, owner, Weaker, "unit.namespace", before.Unit.Namespace, after.Unit.Namespace)
+		differs(l, id, owner, Weaker, "unit.identifier", orNone(before.Unit.Identifier), orNone(after.Unit.Identifier))
+		differs(l, id, owner, Weaker, "unit.then", orNone(before.Unit.Then), orNone(after.Unit.Then))
 		differs(l, id, owner, Neutral, "unit.unique", before.Unit.Unique, after.Unit.Unique)
 	}
 	if before.Joins != after.Joins {

@@ -64,9 +64,8 @@ func (p *Policy) WithDefaults() *Policy {
 }
 
 // WithDefaults returns a copy in which every field that was left out says its default: participants[].threshold 1,
-// namespaces.*.normalize none and
-// version 1, release.time_grid 500ms, witnesses no keys and quorum 0, receivers.default runner, within amendments
-// tightening and recovery all. What amendments, review, a policy's expires and budget.per_person_share add to a document without them stays
+// namespaces.*.normalize none, release.time_grid 500ms, witnesses no keys and quorum 0, receivers.default runner, within amendments
+// tightening and recovery all. What amendments, review, a namespace's version and what follows it, a policy's expires and budget.per_person_share add to a document without them stays
 // left out: it means that nothing of the kind holds, whatever a later build knows, so that documents that were signed before stay readable.
 func (m *Manifest) WithDefaults() *Manifest {
 	n := *m

@@ -11,7 +11,7 @@ import (
 // key is derived from, so that two rules never give tokens that only seem comparable. The rules in words: docs/DATASET-CYCLE.md.
 type Namespace struct {
 	Normalize string   `yaml:"normalize,omitempty" json:"normalize,omitempty"` // none | trim | lower | email | phone_e164; default none
-	Version   int      `yaml:"version,omitempty" json:"version,omitempty"`     // of the rules that the names mean; default and only one: 1
+	Version   int      `yaml:"version,omitempty" json:"version,omitempty"`     // of the rules that the names mean; left out: 1, the only one
 	Options   []string `yaml:"options,omitempty" json:"options,omitempty"`     // email: EmailOptions, sorted
 	Region    string   `yaml:"region,omitempty" json:"region,omitempty"`       // phone_e164: the country (two capital letters) of numbers without country code
 	Prehashed string   `yaml:"prehashed,omitempty" json:"prehashed,omitempty"` // "" | sha256_hex | sha256_hex_or_plain
@@ -68,13 +68,24 @@ func (n Namespace) Identifier(name string) (Namespace, bool) {
 	return n.Then.Rules(), true
 }
 
-// WithDefaults returns a copy in which normalize and version say what they mean when left out, and options are sorted.
+// WithDefaults returns a copy in which normalize says what it means when left out, and options are sorted. A version that is left out means 1
+// for good, so that manifests that were signed without one stay readable.
 func (n Namespace) WithDefaults() Namespace {
-	n.Normalize, n.Version, n.Options = or(n.Normalize, "none"), or(n.Version, RulesVersion), slices.Sorted(slices.Values(n.Options))
+	n.Normalize, n.Options = or(n.Normalize, "none"), slices.Sorted(slices.Values(n.Options))
 	if n.Then != nil {
 		t := *n.Then
-		t.Normalize, t.Version, t.Options = or(t.Normalize, "none"), or(t.Version, RulesVersion), slices.Sorted(slices.Values(t.Options))
+		t.Normalize, t.Options = or(t.Normalize, "none"), slices.Sorted(slices.Values(t.Options))
 		n.Then = &t
+	}
+	return n
+}
+
+// Explicit is WithDefaults with the versions written out: what tokens' keys are derived from.
+func (n Namespace) Explicit() Namespace {
+	n = n.WithDefaults()
+	n.Version = or(n.Version, RulesVersion)
+	if n.Then != nil {
+		n.Then.Version = or(n.Then.Version, RulesVersion)
 	}
 	return n
 }

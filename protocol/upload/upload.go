@@ -190,6 +190,7 @@ type Registration struct {
 	Target
 	Statement canon.Digest `json:"statement"`
 	Sealed    canon.Digest `json:"sealed"`
+	Tokens    canon.Digest `json:"tokens,omitempty"` // of the rules by which identifiers became tokens; none for public data
 }
 
 const registrationType = "concordat.dev/registration/v1"

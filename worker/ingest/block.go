@@ -14,6 +14,8 @@ import (
 type block struct {
 	columns []column // nil in the unit's place
 	tokens  tokens
+	by      []identifier // which identifier each row counts under; nil where there is one only
+	links   []link
 	sources []int32 // row of the text that each row came from
 	read    int64
 	counts  []ColumnReport
@@ -48,6 +50,9 @@ func (b *block) keep(rows []bool) {
 	if b.tokens != nil {
 		b.tokens = compact(b.tokens, rows)
 	}
+	if b.by != nil {
+		b.by = compact(b.by, rows)
+	}
 }
 
 func (b *block) fail(e RowError) {
@@ -62,12 +67,14 @@ type parser struct {
 	shape      *shape
 	reading    reading
 	tokenizer  *token.Tokenizer
+	second     *token.Tokenizer // of the second identifier
 	show       bool
 	room       int // rows to expect
 	reader     recordReader
 	notes      []note
 	canonical  []byte
 	identifier []byte
+	further    []byte
 }
 
 // note is what happened to a field and counts only if its row stays.
@@ -77,7 +84,7 @@ type note struct {
 }
 
 func (p *parser) block() *block {
-	b := &block{columns: make([]column, len(p.shape.names)), counts: make([]ColumnReport, len(p.shape.names)), kinds: map[string]int64{}, sources: make([]int32, 0, p.room)}
+	b := &block{columns: make([]column, len(p.shape.columns())), counts: make([]ColumnReport, len(p.shape.columns())), kinds: map[string]int64{}, sources: make([]int32, 0, p.room)}
 	for i := range b.columns {
 		if i == p.shape.unit {
 			b.tokens = make(tokens, 0, p.room)
@@ -117,16 +124,20 @@ func (p *parser) finished(b *block) *block {
 
 // row takes the record that was read into the block, wholly or not at all.
 func (p *parser) row(b *block, l *layout) {
-	var tok token.Token
+	var of person
 	if p.shape.unit >= 0 {
+		var then []byte
+		if l.then >= 0 {
+			then = p.reader.field(l.then)
+		}
 		var ok bool
-		if tok, ok = p.identify(b, p.reader.field(l.unit)); !ok {
+		if of, ok = p.identify(b, p.reader.field(l.unit), then); !ok {
 			return
 		}
 	}
 	p.notes = p.notes[:0]
 	for i, target := range l.targets {
-		if target < 0 || target == p.shape.unit {
+		if target < 0 || target == p.shape.unit || target == p.shape.then {
 			continue
 		}
 		switch o := b.columns[target].add(p.reader.field(i)); o {
@@ -138,19 +149,31 @@ func (p *parser) row(b *block, l *layout) {
 			p.notes = append(p.notes, note{target, o})
 		}
 	}
-	p.accept(b, tok)
+	p.accept(b, of)
 }
 
-// identify gives the token of the row's unit; without one the row is dropped.
-func (p *parser) identify(b *block, field []byte) (tok token.Token, ok bool) {
-	if len(field) == 0 {
-		b.dropped.NoUnit++
-		return tok, false
+// identify gives the token of the row's unit, by the first of its identifiers that has a normal form; without one the row is dropped.
+func (p *parser) identify(b *block, first, then []byte) (of person, ok bool) {
+	if len(first) > 0 {
+		of.unit, ok = p.token(p.tokenizer, p.shape.types[p.shape.unit], first)
 	}
-	if tok, ok = p.token(field); !ok {
+	if len(then) > 0 {
+		second, fit := p.token(p.second, p.shape.types[p.shape.then], then)
+		switch {
+		case fit && ok:
+			of.second, of.both = second, true
+		case fit:
+			of.unit, of.by, ok = second, bySecond, true
+		}
+	}
+	switch {
+	case ok:
+	case len(first) == 0 && len(then) == 0:
+		b.dropped.NoUnit++
+	default:
 		b.dropped.MalformedUnit++
 	}
-	return tok, ok
+	return of, ok
 }
 
 // unfit takes a row back of which a value has the wrong type.
@@ -165,19 +188,25 @@ func (p *parser) unfit(b *block, target int, value []byte) {
 }
 
 // accept ends a row that stays.
-func (p *parser) accept(b *block, tok token.Token) {
+func (p *parser) accept(b *block, of person) {
 	for _, n := range p.notes {
 		b.counts[n.column].count(n.what)
 	}
 	if p.shape.unit >= 0 {
-		b.tokens = append(b.tokens, tok)
+		b.tokens = append(b.tokens, of.unit)
+	}
+	if p.shape.then >= 0 {
+		b.by = append(b.by, of.by)
+		if of.both {
+			b.links = append(b.links, link{of.second, of.unit})
+		}
 	}
 	b.sources = append(b.sources, int32(b.read))
 }
 
 // token makes the token of an identifier, whose number or uuid is brought to its one spelling first.
-func (p *parser) token(field []byte) (token.Token, bool) {
-	switch p.shape.types[p.shape.unit] {
+func (p *parser) token(tokenizer *token.Tokenizer, kind string, field []byte) (token.Token, bool) {
+	switch kind {
 	case "integer", "bigint":
 		v, ok := integer(strip(field))
 		if !ok {
@@ -192,7 +221,7 @@ func (p *parser) token(field []byte) (token.Token, bool) {
 		}
 		p.canonical = field
 	}
-	return p.tokenizer.Token(field)
+	return tokenizer.Token(field)
 }
 
 func (p *parser) quote(field []byte) string {

@@ -12,8 +12,6 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
 	"github.com/apache/arrow-go/v18/arrow/memory"
-
-	"concordat.dev/worker/token"
 )
 
 const (
@@ -137,11 +135,15 @@ func (p *parser) records(b *block, batch arrow.RecordBatch, targets []int) error
 }
 
 func (p *parser) record(b *block, feeders []feeder, row int) {
-	var tok token.Token
+	var of person
 	if u := p.shape.unit; u >= 0 {
 		p.identifier = feeders[u].text(p.identifier[:0], row)
+		p.further = p.further[:0]
+		if then := p.shape.then; then >= 0 {
+			p.further = feeders[then].text(p.further, row)
+		}
 		var ok bool
-		if tok, ok = p.identify(b, p.identifier); !ok {
+		if of, ok = p.identify(b, p.identifier, p.further); !ok {
 			return
 		}
 	}
@@ -159,5 +161,5 @@ func (p *parser) record(b *block, feeders []feeder, row int) {
 			p.notes = append(p.notes, note{target, o})
 		}
 	}
-	p.accept(b, tok)
+	p.accept(b, of)
 }

@@ -166,6 +166,9 @@ func (p *pass) read(ctx context.Context, each pieces) error {
 		if p.options.Tokenizer != nil {
 			worker.tokenizer = p.options.Tokenizer.Clone()
 		}
+		if p.shape.then >= 0 {
+			worker.second = p.options.Second.Clone()
+		}
 		running.Go(func() {
 			for j := range jobs {
 				j.done <- j.work(worker)

@@ -14,6 +14,7 @@ type layout struct {
 	quote     byte // 0: there are none
 	targets   []int
 	unit      int      // field of the identifier
+	then      int      // field of the second identifier, -1 without one
 	ignored   []string // columns of the file that aren't read, in the file's order
 }
 
@@ -53,7 +54,7 @@ func readHeader(text []byte, s *shape, d upload.Dialect) (l *layout, header []st
 }
 
 func match(names []string, s *shape) (*layout, error) {
-	l := &layout{targets: slices.Repeat([]int{-1}, len(names))}
+	l := &layout{targets: slices.Repeat([]int{-1}, len(names)), then: -1}
 	taken := make([]string, len(s.names))
 	// Exact names come first, so that a file may hold both "ID" and "id".
 	for _, same := range []func(a, b string) bool{func(a, b string) bool { return a == b }, equalFold} {
@@ -67,8 +68,11 @@ func match(names []string, s *shape) (*layout, error) {
 				return nil, fmt.Errorf("%w: the header names column %q twice (case doesn't tell them apart)", ErrFormat, s.names[target])
 			}
 			l.targets[i], taken[target] = target, name
-			if target == s.unit {
+			switch target {
+			case s.unit:
 				l.unit = i
+			case s.then:
+				l.then = i
 			}
 		}
 	}

@@ -35,6 +35,7 @@ const DefaultMaxRows = 1000
 type Options struct {
 	Policy     document.Policy
 	Tokenizer  *token.Tokenizer // of the policy's namespace; nil for unit: none
+	Second     *token.Tokenizer // of the namespace's second identifier, where the policy's unit has one
 	Tolerance  int64            // bad rows that may be left out; with more the file is rejected
 	Parallel   int              // parsers at once; default GOMAXPROCS
 	MaxBytes   int64            // most bytes of text after decompression; 0 is no limit
@@ -44,7 +45,7 @@ type Options struct {
 	ShowValues bool             // quote offending values in errors: only where nobody but the owner reads the report
 }
 
-// Source opens a file from its start. It is opened a second time when a unit has more rows than the cap. What it gives has to be
+// Source opens a file from its start. It is opened again when a unit has more rows than the cap, or a row is that of a unit which another row names. What it gives has to be
 // a Random too where the file is Parquet.
 type Source func(ctx context.Context) (io.ReadCloser, error)
 
@@ -81,26 +82,39 @@ func Files(ctx context.Context, options Options, files []Source, sink Sink) (Rep
 	if shape.unit >= 0 && options.Tokenizer == nil {
 		return Report{}, fmt.Errorf("dataset %s: a tokenizer of namespace %q is needed", options.Policy.Dataset, options.Policy.Unit.Namespace)
 	}
+	if shape.then >= 0 && options.Second == nil {
+		return Report{}, fmt.Errorf("dataset %s: a tokenizer of the second identifier of namespace %q is needed", options.Policy.Dataset, options.Policy.Unit.Namespace)
+	}
 	if options.Parallel <= 0 {
 		options.Parallel = runtime.GOMAXPROCS(0)
 	}
-	first := newPass(options, shape, sink)
-	if err := first.run(ctx, files); err != nil {
-		return first.report, err
+	p := newPass(options, shape, sink)
+	if err := p.run(ctx, files); err != nil {
+		return p.report, err
 	}
-	if !first.overflow {
-		return first.finish(nil)
+	if p.links != nil && p.links.met && !p.rejected() { // rows by the second identifier may be those of units that other rows name
+		one, crowded := p.links.resolve()
+		if p, err = again(ctx, p, files, func(next *pass) { next.one, next.crowded = one, crowded }); err != nil {
+			return p.report, err
+		}
 	}
-	if first.rejected() {
-		return first.finish(nil)
+	if !p.overflow || p.rejected() {
+		return p.finish(nil)
 	}
-	if err := sink.Reset(); err != nil {
-		return first.report, fmt.Errorf("start over after a unit with more than %d rows: %w", first.limit, err)
+	counted := p.units
+	excess := counted.excess(p.limit, options.Tokenizer)
+	if p, err = again(ctx, p, files, func(next *pass) { next.one, next.crowded, next.excess = p.one, p.crowded, excess }); err != nil {
+		return p.report, err
 	}
-	second := newPass(options, shape, sink)
-	second.excess = first.units.excess(first.limit, options.Tokenizer)
-	if err := second.run(ctx, files); err != nil {
-		return second.report, err
+	return p.finish(counted)
+}
+
+// again reads the files once more, knowing what was learnt from the reading before.
+func again(ctx context.Context, before *pass, files []Source, learn func(next *pass)) (*pass, error) {
+	if err := before.sink.Reset(); err != nil {
+		return before, fmt.Errorf("start over with what all rows say together: %w", err)
 	}
-	return second.finish(first.units)
+	next := newPass(before.options, before.shape, before.sink)
+	learn(next)
+	return next, next.run(ctx, files)
 }

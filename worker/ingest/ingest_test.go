@@ -49,6 +49,11 @@ func rows(t *testing.T, o ingest.Options, c *ingest.Collect, ids ...string) []st
 		}
 		names[tok] = id
 	}
+	return rowsNamed(t, c, names)
+}
+
+func rowsNamed(t *testing.T, c *ingest.Collect, names map[token.Token]string) []string {
+	t.Helper()
 	reader, err := c.Reader()
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +119,7 @@ x,8,,,,,,,,,,`+"\r\n\r\nx,9,1,2147483647,+1,NaN,.5,z,0001-01-01,2024-01-01 00:00
 		"- - - - - - - - 8 -",
 		"true 2147483647 1 - 0.5 z 0001-01-01 2024-01-01T00:00:00.123456 9 -",
 	})
-	if got := fmt.Sprint(report.Ignored, report.Read, report.Rows, report.Units, report.Dropped); got != "[extra secret] 5 4 3 {0 0 0 0 1}" {
+	if got := fmt.Sprint(report.Ignored, report.Read, report.Rows, report.Units, report.Dropped); got != "[extra secret] 5 4 3 {0 0 0 0 0 1}" {
 		t.Error(got)
 	}
 	if e := report.Columns[3]; e.Name != "e" || e.Nulls != 1 || e.NotFinite != 1 {

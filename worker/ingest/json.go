@@ -4,8 +4,6 @@ import (
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
-
-	"concordat.dev/worker/token"
 )
 
 // json finds the columns by the names in the first stretch's objects.
@@ -72,14 +70,14 @@ func place(members []member, targets map[string]int, values []member) (problem s
 }
 
 func (p *parser) object(b *block, values []member) {
-	var tok token.Token
+	var of person
 	if u := p.shape.unit; u >= 0 {
-		if values[u].nested { // no identifier
-			b.dropped.MalformedUnit++
-			return
+		var then []byte
+		if p.shape.then >= 0 {
+			then = values[p.shape.then].identifier()
 		}
 		var ok bool
-		if tok, ok = p.identify(b, values[u].value); !ok {
+		if of, ok = p.identify(b, values[u].identifier(), then); !ok {
 			return
 		}
 	}
@@ -101,7 +99,7 @@ func (p *parser) object(b *block, values []member) {
 			p.notes = append(p.notes, note{target, o})
 		}
 	}
-	p.accept(b, tok)
+	p.accept(b, of)
 }
 
 const (
@@ -113,6 +111,14 @@ const (
 type member struct {
 	name, value []byte
 	nested      bool // an object or list, which no column can hold
+}
+
+// identifier gives a value that has no normal form where an object or list stands.
+func (m member) identifier() []byte {
+	if m.nested {
+		return []byte{0xff}
+	}
+	return m.value
 }
 
 // objectReader reads JSON objects (RFC 8259), one a line. The text is overwritten where escapes are undone.

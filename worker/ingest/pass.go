@@ -20,6 +20,9 @@ type pass struct {
 	units    *units
 	excess   map[token.Token]*chosen // second pass: units above the limit
 	overflow bool                    // first pass: a unit is above the limit
+	links    *links                  // of the first pass, where rows have two identifiers
+	one      map[token.Token]token.Token
+	crowded  int64
 	report   Report
 
 	free       chan []byte // buffers of text to use again
@@ -39,8 +42,11 @@ func newPass(options Options, s *shape, sink Sink) *pass {
 	if p.limit <= 0 {
 		p.limit = DefaultMaxRows
 	}
+	if s.then >= 0 {
+		p.links = newLinks()
+	}
 	p.report = Report{Dataset: options.Policy.Dataset, Columns: []ColumnReport{}, Header: []string{}, Ignored: []string{}, Errors: []RowError{}, ErrorCounts: map[string]int64{}}
-	for i, name := range s.names {
+	for i, name := range s.columns() {
 		p.report.Columns = append(p.report.Columns, ColumnReport{Name: name, Type: s.types[i]})
 	}
 	return p
@@ -122,11 +128,14 @@ func (p *pass) block(b *block) error {
 	if p.report.Read+b.read >= math.MaxUint32 {
 		return fmt.Errorf("%w: more than %d rows; split the dataset", ErrFormat, uint32(math.MaxUint32))
 	}
+	if b.by != nil {
+		p.identified(b)
+	}
 	if b.tokens != nil {
 		p.judge(b)
 	}
 	p.count(b)
-	if p.rejected() || p.overflow || len(b.sources) == 0 {
+	if p.rejected() || p.overflow || p.one == nil && p.links != nil && p.links.met || len(b.sources) == 0 {
 		return nil
 	}
 	return p.sink.Write(b.batch(p.shape))
@@ -226,6 +235,9 @@ func (p *pass) finish(units *units) (Report, error) {
 	r := &p.report
 	if units == nil {
 		units = p.units
+	}
+	if r.Identifiers != nil {
+		r.Identifiers.Crowded = p.crowded
 	}
 	if p.shape.unit >= 0 {
 		r.Units = int64(units.n)

@@ -23,7 +23,8 @@ type Report struct {
 	Dropped     Dropped          `json:"dropped"`
 	Duplicates  int64            `json:"duplicates"` // rows of a unique dataset whose unit came before
 	RowsPerUnit *RowsPerUnit     `json:"rows_per_unit,omitempty"`
-	Errors      []RowError       `json:"errors"` // the first 20 by row
+	Identifiers *Identifiers     `json:"identifiers,omitempty"` // where the policy names two
+	Errors      []RowError       `json:"errors"`                // the first 20 by row
 	ErrorCounts map[string]int64 `json:"error_counts"`
 }
 
@@ -41,9 +42,18 @@ type ColumnReport struct {
 type Dropped struct {
 	NoUnit        int64 `json:"no_unit"`        // the identifier is missing
 	MalformedUnit int64 `json:"malformed_unit"` // the identifier has no normal form
+	SharedUnit    int64 `json:"shared_unit"`    // only a second identifier, which stands beside several first ones
 	Excess        int64 `json:"excess"`         // beyond the cap of rows of one unit
 	ExcessUnits   int64 `json:"excess_units"`   // units that had such rows
 	Bad           int64 `json:"bad"`            // rows with errors, where some are tolerated
+}
+
+// Identifiers counts rows by what they count under.
+type Identifiers struct {
+	First   int64 `json:"first"`   // rows under their first identifier
+	Second  int64 `json:"second"`  // rows under their second one: no row of the dataset says whose it is
+	Linked  int64 `json:"linked"`  // rows with a second one only, under the one first identifier that it stands beside in another row
+	Crowded int64 `json:"crowded"` // first identifiers with too many second ones to be believed; they link nothing
 }
 
 // RowsPerUnit tells how many rows the units have, after the cap.

@@ -30,11 +30,12 @@ var TokenType = &arrow.FixedSizeBinaryType{ByteWidth: token.Size}
 
 // shape is what a policy asks of a file and makes of it: the columns that stay, by name.
 type shape struct {
-	names  []string
+	names  []string // of the columns that stay, and then the second identifier's, where there is one
 	types  []string
 	checks []*check
 	hidden map[string]bool
 	unit   int // index of the unit column, -1 for unit: none
+	then   int // index of the second identifier, behind the columns that stay; -1 without one
 	schema *arrow.Schema
 }
 
@@ -48,7 +49,7 @@ func Schema(policy document.Policy) (*arrow.Schema, error) {
 }
 
 func newShape(policy document.Policy) (*shape, error) {
-	s := &shape{unit: -1, hidden: map[string]bool{}}
+	s := &shape{unit: -1, then: -1, hidden: map[string]bool{}}
 	var fields []arrow.Field
 	for _, name := range slices.Sorted(maps.Keys(policy.Columns)) {
 		column := policy.Columns[name]
@@ -80,5 +81,17 @@ func newShape(policy document.Policy) (*shape, error) {
 		return nil, fmt.Errorf("policy of %s: the unit column %q isn't among its columns", policy.Dataset, policy.Unit.Column)
 	}
 	s.schema = arrow.NewSchema(fields, nil)
+	if then := policy.Unit.Then; then != "" {
+		column, ok := policy.Columns[then]
+		if !ok || !s.hidden[then] {
+			return nil, fmt.Errorf("policy of %s: the second identifier %q isn't among its hidden columns", policy.Dataset, then)
+		}
+		delete(s.hidden, then)
+		s.then = len(s.names)
+		s.names, s.types = append(s.names, then), append(s.types, column.Type)
+	}
 	return s, nil
 }
+
+// columns are the names of those that stay.
+func (s *shape) columns() []string { return s.names[:s.schema.NumFields()] }

@@ -88,11 +88,11 @@ func (s *Sandbox) Load(ctx context.Context, dataset, path string) error {
 	}
 	options := ingest.Options{Policy: *policy, ShowValues: true}
 	if !policy.Unit.None {
-		t, err := token.New(s.root, s.bundle.Manifest.Collaboration, policy.Unit.Namespace, s.bundle.Manifest.Namespaces[policy.Unit.Namespace])
-		if err != nil {
+		var err error
+		m := s.bundle.Manifest
+		if options.Tokenizer, options.Second, err = token.ForUnit(s.root, m.Collaboration, policy.Unit, m.Namespaces[policy.Unit.Namespace]); err != nil {
 			return err
 		}
-		options.Tokenizer = t
 	}
 	rows, report, err := ingest.All(ctx, options, ingest.Path(path))
 	if err != nil {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -105,12 +106,16 @@ func (s service) Execute(ctx context.Context, req *connect.Request[concordatv1.E
 	if seen, err := s.witnessed(documents, granted, req.Msg); err != nil || seen > 0 {
 		return connect.NewResponse(&concordatv1.ExecuteResponse{Seen: seen}), err
 	}
-	datasets, release, err := s.load(ctx, documents, a, req.Msg.GetDatasets())
+	keys, err := s.keys(documents, req.Msg.GetDocuments())
+	if err != nil {
+		return nil, connectError(fault.New(op, fault.Forbidden, err))
+	}
+	datasets, release, err := s.load(ctx, documents, keys, a, req.Msg.GetDatasets())
 	defer release()
 	if err != nil {
 		return nil, s.failed(ctx, req.Msg, err)
 	}
-	released, err := s.executor.Execute(ctx, a, datasets)
+	released, err := (&query.Executor{Engine: s.engine, Noise: keys.noise}).Execute(ctx, a, datasets)
 	if err != nil {
 		return nil, s.failed(ctx, req.Msg, err)
 	}
@@ -146,7 +151,7 @@ func claim(a *query.Analysis, r *concordatv1.ExecuteRequest) admit.Claim {
 }
 
 // load has every dataset of the plan loaded, in the plan's order. They stay until release is called, which is never nil.
-func (s *Server) load(ctx context.Context, documents *admit.Documents, a *query.Analysis, sealed []*concordatv1.SealedDataset) (out []query.Dataset, release func(), err error) {
+func (s *Server) load(ctx context.Context, documents *admit.Documents, keys collaborationKeys, a *query.Analysis, sealed []*concordatv1.SealedDataset) (out []query.Dataset, release func(), err error) {
 	var held []func()
 	release = func() {
 		for _, r := range held {
@@ -162,7 +167,7 @@ func (s *Server) load(ctx context.Context, documents *admit.Documents, a *query.
 		if !ok {
 			return nil, release, fmt.Errorf("load: dataset %s is not among those granted", id)
 		}
-		if err := s.registered(documents, d); err != nil {
+		if err := s.registered(documents, keys.before, d); err != nil {
 			return nil, release, err
 		}
 		owner, err := documents.Owner(id)
@@ -176,7 +181,7 @@ func (s *Server) load(ctx context.Context, documents *admit.Documents, a *query.
 		loaded, let, err := s.loader.Load(ctx, loader.Request{
 			Binding: bound,
 			Sealed:  storage.Sealed{Digest: canon.Digest(d.GetDigest()), Objects: d.GetObjects(), Wrap: d.GetWrap()},
-			Policy:  documents.Bundle.Policies[id],
+			Policy:  documents.Bundle.Policies[id], Wrapper: keys.wrapper,
 		})
 		held = append(held, let)
 		if err != nil {
@@ -187,19 +192,29 @@ func (s *Server) load(ctx context.Context, documents *admit.Documents, a *query.
 	return out, release, nil
 }
 
-// registered checks that a worker of this mesh sealed the file from what a steward signed for this dataset and version.
-func (s *Server) registered(documents *admit.Documents, d *concordatv1.SealedDataset) error {
+// registered checks that a worker of this mesh, or of one before it, sealed the file from what a steward signed for this dataset and version.
+func (s *Server) registered(documents *admit.Documents, before []*x509.Certificate, d *concordatv1.SealedDataset) error {
 	e, err := endorse.Parse(d.GetRegistration())
 	if err != nil {
 		return fmt.Errorf("registration of %s: %w", d.GetDataset(), err)
 	}
 	r, err := upload.VerifyRegistration(e, s.mesh.RootDigest(), s.mesh.Root)
+	for i := len(before) - 1; i >= 0 && errors.Is(err, endorse.ErrChain); i-- {
+		r, err = upload.VerifyRegistration(e, endorse.RootDigest(before[i]), before[i])
+	}
 	if err != nil {
 		return err
 	}
 	m := documents.Bundle.Manifest
 	if r.Ledger != m.Mesh.Ledger || r.Collaboration != m.Collaboration || r.Dataset != d.GetDataset() || r.Version != d.GetVersion() || r.Sealed.String() != d.GetDigest() {
 		return fmt.Errorf("registration of %s: it is for another dataset", d.GetDataset())
+	}
+	rules, err := rulesOf(documents.Bundle, d.GetDataset())
+	if err != nil {
+		return err
+	}
+	if r.Tokens != rules {
+		return fmt.Errorf("registration of %s: its identifiers were made tokens by other rules than those that namespace and policy have now; it must be uploaded again", d.GetDataset())
 	}
 	return nil
 }

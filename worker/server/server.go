@@ -20,7 +20,6 @@ import (
 	"concordat.dev/worker/engine"
 	"concordat.dev/worker/follow"
 	"concordat.dev/worker/loader"
-	"concordat.dev/worker/noise"
 	"concordat.dev/worker/query"
 	"concordat.dev/worker/storage"
 )
@@ -34,9 +33,6 @@ const (
 	keepIdle        = 30 * time.Minute // how long rows stay in memory that no query asks for
 )
 
-// noiseLabel derives the key of all noise from the workers' secret.
-const noiseLabel = "concordat/v1/noise"
-
 // followLabel derives the key that seals what was seen of ledgers.
 const followLabel = "concordat/v1/follow"
 
@@ -47,11 +43,12 @@ type Server struct {
 	log      zerolog.Logger
 	mesh     admit.Mesh
 	store    *storage.Store
-	wrapper  *storage.Wrapper
+	secrets  *storage.Wrapper // of this mesh, for what belongs to no collaboration
+	estates  estates
 	loader   *loader.Loader
 	ledgers  *follow.Follower
 	analyser *query.Analyser
-	executor query.Executor
+	engine   *engine.Engine
 	running  atomic.Int32
 	http     *http.Server
 	done     sync.WaitGroup
@@ -83,10 +80,6 @@ func New(ctx context.Context, cfg Config, identity *marble.Identity, log zerolog
 }
 
 func (s *Server) open(ctx context.Context) error {
-	secret, err := s.identity.Derive(noiseLabel, len(noise.Key{}))
-	if err != nil {
-		return err
-	}
 	sealing, err := s.identity.Derive(followLabel, follow.KeySize)
 	if err != nil {
 		return err
@@ -94,7 +87,7 @@ func (s *Server) open(ctx context.Context) error {
 	if s.ledgers, err = follow.New(s.cfg.DataDir, sealing); err != nil {
 		return err
 	}
-	if s.wrapper, err = storage.NewWrapper(s.identity.Secret); err != nil {
+	if s.secrets, err = storage.NewWrapper(s.identity.Secret); err != nil {
 		return err
 	}
 	if s.store, err = storage.Open(ctx, s.cfg.ObjectStore); err != nil {
@@ -103,12 +96,10 @@ func (s *Server) open(ctx context.Context) error {
 	if s.analyser, err = query.NewAnalyser(); err != nil {
 		return err
 	}
-	e, err := engine.Open(engine.Config{Memory: s.cfg.Memory, Threads: s.cfg.Threads})
-	if err != nil {
+	if s.engine, err = engine.Open(engine.Config{Memory: s.cfg.Memory, Threads: s.cfg.Threads}); err != nil {
 		return err
 	}
-	s.executor = query.Executor{Engine: e, Noise: noise.Key(secret)}
-	s.loader = &loader.Loader{Store: s.store, Wrapper: s.wrapper, Engine: e, Now: time.Now}
+	s.loader = &loader.Loader{Store: s.store, Engine: s.engine, Now: time.Now}
 	return nil
 }
 
@@ -121,6 +112,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	s.cfg.Listen = l.Addr().String()
 	mux := http.NewServeMux()
 	mux.Handle(concordatv1connect.NewWorkerServiceHandler(service{s}, connect.WithReadMaxBytes(maxRequest)))
+	mux.Handle(concordatv1connect.NewWorkerHandoverServiceHandler(service{s}, connect.WithReadMaxBytes(maxRequest)))
 	s.http = &http.Server{Handler: mux, TLSConfig: s.identity.ServerTLS(marble.Coordinator), ReadHeaderTimeout: headerTimeout}
 	failed := make(chan error, 1)
 	s.done.Go(func() {
@@ -190,8 +182,8 @@ func (s *Server) Close() error {
 		}
 	}
 	s.done.Wait()
-	if s.executor.Engine != nil {
-		errs = append(errs, s.executor.Engine.Close())
+	if s.engine != nil {
+		errs = append(errs, s.engine.Close())
 	}
 	if s.analyser != nil {
 		errs = append(errs, s.analyser.Close())

@@ -9,6 +9,7 @@ import (
 	"filippo.io/age"
 
 	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/document"
 	"concordat.dev/protocol/dsse"
 	"concordat.dev/protocol/fault"
 	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
@@ -43,7 +44,11 @@ func (s service) OpenUpload(_ context.Context, req *connect.Request[concordatv1.
 	if err != nil {
 		return nil, connectError(fault.New(op, fault.Internal, err))
 	}
-	wrap, err := s.wrapper.Wrap(storage.UploadIdentity, binding(documents.Bundle.Manifest, owner, m.GetDataset(), m.GetVersion()), []byte(identity.String()))
+	keys, err := s.keys(documents, m.GetDocuments())
+	if err != nil {
+		return nil, connectError(fault.New(op, fault.Forbidden, err))
+	}
+	wrap, err := keys.wrapper.Wrap(storage.UploadIdentity, binding(documents.Bundle.Manifest, owner, m.GetDataset(), m.GetVersion()), []byte(identity.String()))
 	if err != nil {
 		return nil, connectError(fault.New(op, fault.Internal, err))
 	}
@@ -83,8 +88,12 @@ func (s service) Ingest(ctx context.Context, req *connect.Request[concordatv1.In
 		}
 		return nil, connectError(fault.New(op, fault.Internal, err))
 	}
+	rules, err := rulesOf(documents.Bundle, m.GetDataset())
+	if err != nil {
+		return nil, connectError(fault.New(op, fault.Internal, err))
+	}
 	registration, err := upload.SignRegistration(upload.Registration{
-		Target: target(documents, m.GetDataset(), m.GetVersion(), m.GetUploadId()), Statement: digest, Sealed: sealed.Digest,
+		Target: target(documents, m.GetDataset(), m.GetVersion(), m.GetUploadId()), Statement: digest, Sealed: sealed.Digest, Tokens: rules,
 	}, s.identity.Certificate)
 	if err != nil {
 		return nil, connectError(fault.New(op, fault.Internal, err))
@@ -96,6 +105,15 @@ func (s service) Ingest(ctx context.Context, req *connect.Request[concordatv1.In
 	return answerIngest(&concordatv1.SealedDataset{
 		Dataset: m.GetDataset(), Version: m.GetVersion(), Digest: sealed.Digest.String(), Objects: sealed.Objects, Wrap: sealed.Wrap, Registration: signed,
 	}, report)
+}
+
+// rulesOf is the digest of what a dataset's tokens are made by, none for public data.
+func rulesOf(b *document.Bundle, dataset string) (canon.Digest, error) {
+	policy, ok := b.Policies[dataset]
+	if !ok || policy.Unit.None {
+		return "", nil
+	}
+	return token.RulesDigest(policy.Unit, b.Manifest.Namespaces[policy.Unit.Namespace])
 }
 
 func answerIngest(sealed *concordatv1.SealedDataset, report ingest.Report) (*connect.Response[concordatv1.IngestResponse], error) {
@@ -134,7 +152,11 @@ func (s *Server) seal(ctx context.Context, documents *admit.Documents, m *concor
 		return storage.Sealed{}, ingest.Report{}, err
 	}
 	bound := binding(manifest, owner, m.GetDataset(), m.GetVersion())
-	secret, err := s.wrapper.Unwrap(storage.UploadIdentity, bound, m.GetIdentityWrap())
+	keys, err := s.keys(documents, m.GetDocuments())
+	if err != nil {
+		return storage.Sealed{}, ingest.Report{}, err
+	}
+	secret, err := keys.wrapper.Unwrap(storage.UploadIdentity, bound, m.GetIdentityWrap())
 	if err != nil {
 		return storage.Sealed{}, ingest.Report{}, err
 	}
@@ -145,11 +167,11 @@ func (s *Server) seal(ctx context.Context, documents *admit.Documents, m *concor
 	policy := documents.Bundle.Policies[m.GetDataset()]
 	options := ingest.Options{Policy: *policy, MaxBytes: maxText}
 	if !policy.Unit.None {
-		namespace := policy.Unit.Namespace
-		if options.Tokenizer, err = token.New(s.identity.Secret, manifest.Collaboration, namespace, manifest.Namespaces[namespace]); err != nil {
+		rules := manifest.Namespaces[policy.Unit.Namespace]
+		if options.Tokenizer, options.Second, err = token.ForUnit(keys.tokens(), manifest.Collaboration, policy.Unit, rules); err != nil {
 			return storage.Sealed{}, ingest.Report{}, err
 		}
 	}
 	parts := ingest.Parts{Store: s.store, Keys: m.GetParts(), Statement: statement, Identity: identity}
-	return ingest.Seal(ctx, options, parts, s.store, s.wrapper, bound)
+	return ingest.Seal(ctx, options, parts, s.store, keys.wrapper, bound)
 }

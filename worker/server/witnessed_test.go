@@ -21,6 +21,7 @@ import (
 	"concordat.dev/protocol/marble"
 	"concordat.dev/protocol/upload"
 	"concordat.dev/protocol/witness"
+	"concordat.dev/worker/token"
 )
 
 // witnessedLog is the ledger's log as coordinators show it to the worker, and its witnesses a and b.
@@ -210,7 +211,7 @@ func TestASecondClusterGetsNothing(t *testing.T) {
 		Ledger: other, Collaboration: "test", Manifest: canon.Sum(r.GetDocuments().GetManifest()), Dataset: dataset, Version: 1, Upload: "u1",
 	}
 	registration, err := upload.SignRegistration(upload.Registration{
-		Target: target, Statement: canon.Sum(nil), Sealed: canon.Digest(sealed.GetDigest()),
+		Target: target, Statement: canon.Sum(nil), Sealed: canon.Digest(sealed.GetDigest()), Tokens: must[canon.Digest](t)(token.RulesDigest(w.bundle.Policies[dataset].Unit, w.bundle.Manifest.Namespaces["patient"])),
 	}, w.mesh.Marble(t, marble.Worker))
 	if err != nil {
 		t.Fatal(err)

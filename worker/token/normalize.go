@@ -2,13 +2,15 @@ package token
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/nyaruka/phonenumbers"
 
 	"concordat.dev/protocol/document"
 )
@@ -17,17 +19,32 @@ import (
 var ErrNormalize = errors.New("unknown normalisation")
 
 // Normalizer appends the normal form of an identifier to dst; ok is false when the identifier is malformed. The rules are
-// published as testdata/normalize.json, so that owners who hash before they upload do exactly the same.
+// published as protocol/testdata/normalize.json, so that owners who hash before they upload do exactly the same.
 type Normalizer func(dst, identifier []byte) (normal []byte, ok bool)
 
-// NewNormalizer gives the rule of a namespace. Values that come hashed are checked as hex and never normalised otherwise.
+// NewNormalizer gives the rule of a namespace's first identifier. Values that come hashed are checked as hex and never normalised otherwise.
 func NewNormalizer(rules document.Namespace) (Normalizer, error) {
+	if v := cmp.Or(rules.Version, document.RulesVersion); v != document.RulesVersion {
+		return nil, fmt.Errorf("%w: version %d (this build knows 1)", ErrNormalize, v)
+	}
 	switch rules.Prehashed {
 	case "":
-	case "sha256_hex":
+		return plain(rules)
+	case document.SHA256Hex:
 		return sha256Hex, nil
-	default:
-		return nil, fmt.Errorf("%w: prehashed: %s (this build knows sha256_hex)", ErrNormalize, rules.Prehashed)
+	case document.SHA256HexOrPlain:
+		n, err := plain(rules)
+		return hashed(n), err
+	}
+	return nil, fmt.Errorf("%w: prehashed: %s (this build knows sha256_hex, sha256_hex_or_plain)", ErrNormalize, rules.Prehashed)
+}
+
+// plain gives the rule for values that come as they are.
+func plain(rules document.Namespace) (Normalizer, error) {
+	for _, o := range rules.Options {
+		if !slices.Contains(document.EmailOptions(), o) {
+			return nil, fmt.Errorf("%w: option %s (this build knows %v)", ErrNormalize, o, document.EmailOptions())
+		}
 	}
 	switch rules.Normalize {
 	case "", "none":
@@ -36,10 +53,10 @@ func NewNormalizer(rules document.Namespace) (Normalizer, error) {
 		return func(dst, id []byte) ([]byte, bool) { return none(dst, trim(id)) }, nil
 	case "lower":
 		return lower, nil
-	case "email":
-		return email, nil
-	case "phone_e164":
-		return phone, nil
+	case document.NormalizeEmail:
+		return providers(rules.Options).email, nil
+	case document.NormalizePhone:
+		return region(cmp.Or(rules.Region, "ZZ")).phone, nil
 	}
 	return nil, fmt.Errorf("%w: normalize: %s (this build knows none, trim, lower, email, phone_e164)", ErrNormalize, rules.Normalize)
 }
@@ -81,44 +98,6 @@ func lower(dst, id []byte) ([]byte, bool) {
 	return dst, true
 }
 
-// email trims, lower-cases and asks for one @ with something before it and a domain with a dot after it. Rules of single
-// providers (dots, plus tags) are none of it: they change, and a wrong one merges two persons.
-func email(dst, id []byte) ([]byte, bool) {
-	start := len(dst)
-	dst, ok := lower(dst, id)
-	address := dst[start:]
-	at := bytes.IndexByte(address, '@')
-	if !ok || len(address) > 254 || at < 1 || bytes.IndexByte(address[at+1:], '@') >= 0 {
-		return dst, false
-	}
-	for _, b := range address {
-		if b <= ' ' || b == 0x7f || b == ',' || b == ';' || b == '<' || b == '>' {
-			return dst, false
-		}
-	}
-	domain := address[at+1:]
-	dot := bytes.LastIndexByte(domain, '.')
-	return dst, dot > 0 && dot < len(domain)-1 && domain[0] != '.'
-}
-
-// phone gives E.164. Only numbers with their country code are taken ("+49…" or "0049…"): a national number means another
-// person in another country.
-func phone(dst, id []byte) ([]byte, bool) {
-	id = trim(id)
-	if len(id) > 64 {
-		return dst, false
-	}
-	text := string(id)
-	if len(text) > 2 && text[:2] == "00" {
-		text = "+" + text[2:]
-	}
-	number, err := phonenumbers.Parse(text, "ZZ")
-	if err != nil || !phonenumbers.IsValidNumber(number) || number.GetExtension() != "" {
-		return dst, false
-	}
-	return append(dst, phonenumbers.Format(number, phonenumbers.E164)...), true
-}
-
 func sha256Hex(dst, id []byte) ([]byte, bool) {
 	id = trim(id)
 	if len(id) != 64 {
@@ -130,6 +109,23 @@ func sha256Hex(dst, id []byte) ([]byte, bool) {
 		dst, ok = binary.LittleEndian.AppendUint64(dst, low), ok && good
 	}
 	return dst, ok
+}
+
+// hashed makes one form of values that come plain and those that come hashed: the hash. 64 hex digits are neither an address nor a number.
+func hashed(normalize Normalizer) Normalizer {
+	return func(dst, id []byte) ([]byte, bool) {
+		start := len(dst)
+		out, ok := sha256Hex(dst, id)
+		if ok {
+			return out, true
+		}
+		out, ok = normalize(out[:start], id)
+		if !ok {
+			return out, false
+		}
+		sum := sha256.Sum256(out[start:])
+		return hex.AppendEncode(out[:start], sum[:]), true
+	}
 }
 
 // lowerHex brings eight hex digits to lower case at once; ok is false when one is none. Adding 0x80 - c to each byte sets its high bit where

@@ -1,8 +1,8 @@
 // Package token turns identifiers into tokens: HMAC-SHA256 of the normalised identifier under a key of the
-// collaboration and namespace, cut to 128 bits.
+// collaboration, the namespace and its rules, cut to 128 bits.
 //
 // Invariant: two identifiers have the same token exactly when their normalised forms are the same bytes, within one
-// collaboration and namespace; without the worker root nobody can tell which identifier a token stands for.
+// collaboration and namespace and under the same version and options of its rules; without the worker root nobody can tell which identifier a token stands for.
 //
 // Sees: plaintext rows
 package token
@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"hash"
 
+	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/document"
 )
 
@@ -50,8 +51,21 @@ type Tokenizer struct {
 	outer     []byte
 }
 
-// New derives the key of a namespace from the worker root (at least 32 bytes) by HKDF-SHA256 and reads the namespace's normalisation.
+// New derives the key of a namespace's first identifier from the worker root (at least 32 bytes) by HKDF-SHA256 and reads its normalisation.
 func New(root []byte, collaboration, namespace string, rules document.Namespace) (*Tokenizer, error) {
+	return newTokenizer(root, collaboration, namespace, "", rules.First())
+}
+
+// NewIdentifier does so for the identifier that a policy's unit names; "" is the first.
+func NewIdentifier(root []byte, collaboration, namespace, identifier string, rules document.Namespace) (*Tokenizer, error) {
+	own, ok := rules.Identifier(identifier)
+	if !ok {
+		return nil, fmt.Errorf("namespace %q: %w: it has no identifier %q", namespace, ErrNormalize, identifier)
+	}
+	return newTokenizer(root, collaboration, namespace, identifier, own)
+}
+
+func newTokenizer(root []byte, collaboration, namespace, identifier string, rules document.Namespace) (*Tokenizer, error) {
 	if len(root) < 32 {
 		return nil, ErrRoot
 	}
@@ -59,19 +73,29 @@ func New(root []byte, collaboration, namespace string, rules document.Namespace)
 	if err != nil {
 		return nil, fmt.Errorf("namespace %q: %w", namespace, err)
 	}
-	key, err := hkdf.Key(sha256.New, root, nil, info(collaboration, namespace), sha256.Size)
+	context, err := info(collaboration, namespace, identifier, rules)
+	if err != nil {
+		return nil, fmt.Errorf("namespace %q: %w", namespace, err)
+	}
+	key, err := hkdf.Key(sha256.New, root, nil, context, sha256.Size)
 	if err != nil {
 		return nil, fmt.Errorf("derive the token key of namespace %q: %w", namespace, err)
 	}
 	return build(key, normalize)
 }
 
-// info binds a key to collaboration and namespace; the lengths keep ("ab", "c") apart from ("a", "bc").
-func info(collaboration, namespace string) string {
-	b := binary.BigEndian.AppendUint32([]byte(label), uint32(len(collaboration)))
-	b = append(b, collaboration...)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(namespace)))
-	return string(append(b, namespace...))
+// info binds a key to collaboration, namespace, identifier and rules (canonical JSON, the version written out), so that tokens made by other rules never
+// match by chance or in part. The lengths keep ("ab", "c") apart from ("a", "bc").
+func info(collaboration, namespace, identifier string, rules document.Namespace) (string, error) {
+	written, err := canon.Marshal(rules.Explicit())
+	if err != nil {
+		return "", err
+	}
+	b := []byte(label)
+	for _, s := range []string{collaboration, namespace, identifier, string(written)} {
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...)
+	}
+	return string(b), nil
 }
 
 func build(key []byte, normalize Normalizer) (*Tokenizer, error) {
@@ -140,4 +164,32 @@ func (t *Tokenizer) Rank(unit Token, ordinal uint32) uint64 {
 	m.Write(unit[:])
 	m.Write(binary.BigEndian.AppendUint32(nil, ordinal))
 	return binary.BigEndian.Uint64(m.Sum(nil))
+}
+
+// ForUnit gives the tokenizers of a policy's unit: of the identifier in its column, and of the second one where it has one (else nil).
+func ForUnit(root []byte, collaboration string, unit document.Unit, rules document.Namespace) (first, second *Tokenizer, err error) {
+	if first, err = NewIdentifier(root, collaboration, unit.Namespace, unit.Identifier, rules); err != nil || unit.Then == "" {
+		return first, nil, err
+	}
+	if rules.Then == nil {
+		return nil, nil, fmt.Errorf("namespace %q: %w: it has no second identifier", unit.Namespace, ErrNormalize)
+	}
+	second, err = NewIdentifier(root, collaboration, unit.Namespace, rules.Then.Name, rules)
+	return first, second, err
+}
+
+// RulesDigest names what the tokens of a dataset were made by: namespace, identifiers and their rules. Data with another one doesn't match.
+func RulesDigest(unit document.Unit, rules document.Namespace) (canon.Digest, error) {
+	own, ok := rules.Identifier(unit.Identifier)
+	if !ok || unit.Then != "" && rules.Then == nil {
+		return "", fmt.Errorf("namespace %q: %w: it lacks an identifier of the unit", unit.Namespace, ErrNormalize)
+	}
+	if unit.Then != "" {
+		own.Then = rules.Then
+	}
+	return canon.SumValue(struct {
+		Namespace  string             `json:"namespace"`
+		Identifier string             `json:"identifier"`
+		Rules      document.Namespace `json:"rules"`
+	}{unit.Namespace, unit.Identifier, own.Explicit()})
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -29,33 +30,37 @@ func read[T any](t *testing.T, path string) []T {
 
 func TestNormalizeVectors(t *testing.T) {
 	type vector struct {
-		Normalize, Prehashed, Input string
-		Output                      *string
+		Rules  document.Namespace
+		Input  string
+		Output *string
 	}
-	for _, c := range read[vector](t, "testdata/normalize.json") {
-		normalize, err := NewNormalizer(document.Namespace{Normalize: c.Normalize, Prehashed: c.Prehashed})
+	for _, c := range read[vector](t, "../../protocol/testdata/normalize.json") {
+		normalize, err := NewNormalizer(c.Rules)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got, ok := normalize([]byte("kept"), []byte(c.Input))
 		if string(got[:4]) != "kept" {
-			t.Errorf("%s%s %q: overwrote dst", c.Normalize, c.Prehashed, c.Input)
+			t.Errorf("%+v %q: overwrote dst", c.Rules, c.Input)
 		}
 		got = got[4:]
 		switch ok = ok && len(got) > 0; {
 		case ok != (c.Output != nil):
-			t.Errorf("%s%s %q: accepted %v as %q", c.Normalize, c.Prehashed, c.Input, ok, got)
+			t.Errorf("%+v %q: accepted %v as %q", c.Rules, c.Input, ok, got)
 		case ok && string(got) != *c.Output:
-			t.Errorf("%s%s %q: got %q, want %q", c.Normalize, c.Prehashed, c.Input, got, *c.Output)
+			t.Errorf("%+v %q: got %q, want %q", c.Rules, c.Input, got, *c.Output)
 		}
 	}
 }
 
 func TestTokenVectors(t *testing.T) {
-	type vector struct{ Root, Collaboration, Namespace, Normalize, Input, Token string }
+	type vector struct {
+		Root, Collaboration, Namespace, Identifier, Input, Token string
+		Rules                                                    document.Namespace
+	}
 	for _, c := range read[vector](t, "testdata/token.json") {
 		root, _ := hex.DecodeString(c.Root)
-		tokenizer, err := New(root, c.Collaboration, c.Namespace, document.Namespace{Normalize: c.Normalize})
+		tokenizer, err := NewIdentifier(root, c.Collaboration, c.Namespace, c.Identifier, c.Rules)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,11 +110,57 @@ func TestTokenSeparation(t *testing.T) {
 	}
 }
 
+// Another version, option, region or identifier gives other tokens, so that what was tokenised by other rules never matches in part.
+func TestRulesAreInTheKey(t *testing.T) {
+	root := bytes.Repeat([]byte{7}, 32)
+	seen := map[Token]string{}
+	rules := document.Namespace{Normalize: "email", Then: &document.Further{Name: "phone", Normalize: "email"}}
+	for _, c := range []struct {
+		identifier string
+		rules      document.Namespace
+	}{
+		{"", document.Namespace{Normalize: "lower"}},
+		{"", rules.First()},
+		{"", document.Namespace{Normalize: "email", Options: []string{document.GmailDots}}},
+		{"", document.Namespace{Normalize: "email", Options: []string{document.GmailDots, document.PlusTags}}},
+		{"", document.Namespace{Normalize: "email", Prehashed: document.SHA256HexOrPlain}},
+		{"phone", rules},
+	} {
+		tokenizer, err := NewIdentifier(root, "c", "n", c.identifier, c.rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tok, ok := tokenizer.Token([]byte("ann@mail.example"))
+		if other, taken := seen[tok]; taken || !ok {
+			t.Errorf("%+v has the token of %s", c, other)
+		}
+		seen[tok] = fmt.Sprintf("%+v", c)
+	}
+	token := func(rules document.Namespace) Token {
+		tokenizer, err := New(root, "c", "n", rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tok, _ := tokenizer.Token([]byte("ann@mail.example"))
+		return tok
+	}
+	explicit := document.Namespace{Normalize: "email", Version: 1, Options: []string{document.PlusTags, document.GmailDots}}
+	if token(explicit) != token(document.Namespace{Normalize: "email", Options: []string{document.GmailDots, document.PlusTags}}) {
+		t.Error("the same rules, written otherwise, give another token")
+	}
+	if token(rules) != token(rules.First()) {
+		t.Error("a second identifier changes tokens of the first")
+	}
+	if _, err := NewIdentifier(root, "c", "n", "loyalty", rules); !errors.Is(err, ErrNormalize) {
+		t.Errorf("unknown identifier: %v", err)
+	}
+}
+
 func TestTokenRefuses(t *testing.T) {
 	if _, err := New(make([]byte, 31), "c", "n", document.Namespace{}); !errors.Is(err, ErrRoot) {
 		t.Errorf("short root: %v", err)
 	}
-	for _, rules := range []document.Namespace{{Normalize: "soundex"}, {Prehashed: "md5"}} {
+	for _, rules := range []document.Namespace{{Normalize: "soundex"}, {Prehashed: "md5"}, {Version: 2}, {Normalize: "email", Options: []string{"dots"}}} {
 		if _, err := New(make([]byte, 32), "c", "n", rules); !errors.Is(err, ErrNormalize) {
 			t.Errorf("%+v: %v", rules, err)
 		}
