@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/duckdb/duckdb-go/v2"
 
@@ -19,7 +20,8 @@ import (
 // (ingest.Numbered). Policy says at which grain and within which bounds queries see the columns.
 //
 // Rows are kept in the order of their units, and texts with declared values as codes of a dictionary: joining and grouping by the unit
-// and by such keys is what queries do most.
+// and by such keys is what queries do most. Sealed datasets come in that order; that is seen while they are read, and rows in another
+// order are sorted.
 func (e *Engine) Load(ctx context.Context, name string, policy *document.Policy, reader array.RecordReader) error {
 	e.mu.Lock()
 	e.temporary++
@@ -30,16 +32,7 @@ func (e *Engine) Load(ctx context.Context, name string, policy *document.Policy,
 		return &Failure{"connect", err}
 	}
 	defer func() { _ = conn.Close() }()
-	if err := l.read(ctx, conn, reader); err != nil {
-		return &Failure{"load", err}
-	}
-	table := l.table()
-	for _, statement := range l.arrange(table, reader) {
-		if err = run(ctx, conn, statement); err != nil {
-			break
-		}
-	}
-	_ = run(context.WithoutCancel(ctx), conn, "DROP TABLE IF EXISTS "+l.name("read"))
+	table, err := l.load(ctx, conn, reader)
 	if err != nil {
 		for _, statement := range l.forget() {
 			_ = run(context.WithoutCancel(ctx), conn, statement)
@@ -50,6 +43,32 @@ func (e *Engine) Load(ctx context.Context, name string, policy *document.Policy,
 	defer e.mu.Unlock()
 	e.tables[name] = loaded{table, l.forget()}
 	return nil
+}
+
+func (l loading) load(ctx context.Context, conn driver.Conn, reader array.RecordReader) (render.Table, error) {
+	table := l.table()
+	if err := runAll(ctx, conn, l.dictionaries(table)); err != nil {
+		return table, err
+	}
+	if l.policy.Unit.None {
+		return table, l.read(ctx, conn, reader, table.Name, l.items(table, reader.Schema()))
+	}
+	watched, err := watch(reader, l.policy.Unit.Column)
+	if err != nil {
+		return table, err
+	}
+	if err := l.read(ctx, conn, watched, table.Name, l.items(table, reader.Schema())); err != nil {
+		return table, err
+	}
+	if watched.ascends() {
+		heavy, err := watched.heavy()
+		if err != nil {
+			return table, err
+		}
+		defer heavy.Release()
+		return table, l.read(ctx, conn, heavy, table.Heavy, "*")
+	}
+	return table, runAll(ctx, conn, l.arrange(table, watched.nearly()))
 }
 
 // loaded is a dataset in memory, and the statements that free it.
@@ -65,27 +84,24 @@ type loading struct {
 
 func (l loading) name(kind string) string { return fmt.Sprintf("%s_%d", kind, l.id) }
 
-// read takes the rows as they come. Never anything but one SELECT * into a table: filters and projections on a registered view give
-// wrong rows.
-func (l loading) read(ctx context.Context, conn driver.Conn, reader array.RecordReader) error {
-	arrow, err := duckdb.NewArrowFromConn(conn)
+// read makes a table of the rows as they come. Items are all columns of the reader in their order, each alone: a registered view gives
+// wrong rows to filters, and to projections that leave a column out or move it.
+func (l loading) read(ctx context.Context, conn driver.Conn, reader array.RecordReader, table, items string) error {
+	views, err := duckdb.NewArrowFromConn(conn)
 	if err != nil {
 		return err
 	}
-	release, err := arrow.RegisterView(reader, l.name("view"))
+	release, err := views.RegisterView(reader, l.name("view"))
 	if err != nil {
 		return err
 	}
-	err = run(ctx, conn, "CREATE TABLE "+l.name("read")+" AS SELECT * FROM "+l.name("view"))
+	err = run(ctx, conn, "CREATE TABLE "+table+" AS SELECT "+items+" FROM "+l.name("view"))
 	if dropped := run(context.WithoutCancel(ctx), conn, "DROP VIEW IF EXISTS "+l.name("view")); err == nil {
 		err = dropped
 	}
 	release()
 	if err == nil {
 		err = reader.Err()
-	}
-	if err != nil {
-		_ = run(context.WithoutCancel(ctx), conn, "DROP TABLE IF EXISTS "+l.name("read"))
 	}
 	return err
 }
@@ -128,29 +144,43 @@ func values(c document.Column) []string {
 	return out
 }
 
-// arrange makes the table that queries read of the rows as they came.
-func (l loading) arrange(table render.Table, reader array.RecordReader) []string {
-	if l.policy.Unit.None {
-		return []string{fmt.Sprintf("ALTER TABLE %s RENAME TO %s", l.name("read"), table.Name)}
-	}
-	var out, items []string
-	for _, field := range reader.Schema().Fields() {
-		column := render.Identifier(field.Name)
-		if _, coded := table.Codes[field.Name]; coded {
-			quoted := values(l.policy.Columns[field.Name])
-			for i, v := range quoted {
-				quoted[i] = render.Quote(v)
-			}
-			kind := l.dictionary(field.Name)
-			out = append(out, "CREATE TYPE "+kind+" AS ENUM ("+strings.Join(quoted, ", ")+")")
-			column = fmt.Sprintf("TRY_CAST(%[1]s AS %[2]s) AS %[1]s", column, kind)
+// dictionaries makes the types of texts that are kept as codes.
+func (l loading) dictionaries(table render.Table) []string {
+	var out []string
+	for column := range table.Codes {
+		quoted := values(l.policy.Columns[column])
+		for i, v := range quoted {
+			quoted[i] = render.Quote(v)
 		}
-		items = append(items, column)
+		out = append(out, "CREATE TYPE "+l.dictionary(column)+" AS ENUM ("+strings.Join(quoted, ", ")+")")
 	}
+	return out
+}
+
+// items prints the columns of the rows as they come, texts as codes. A text that the policy no longer declares is NULL.
+func (l loading) items(table render.Table, schema *arrow.Schema) string {
+	out := make([]string, schema.NumFields())
+	for i, field := range schema.Fields() {
+		out[i] = render.Identifier(field.Name)
+		if _, coded := table.Codes[field.Name]; coded {
+			out[i] = fmt.Sprintf("TRY_CAST(%[1]s AS %[2]s) AS %[1]s", out[i], l.dictionary(field.Name))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// arrange puts a table in the order of units, unless it nearly is, and lists the units with more than one row.
+func (l loading) arrange(table render.Table, nearly bool) []string {
 	unit := render.Identifier(l.policy.Unit.Column)
-	return append(out,
-		fmt.Sprintf("CREATE TABLE %s AS SELECT %s FROM %s ORDER BY %s", table.Name, strings.Join(items, ", "), l.name("read"), unit),
-		fmt.Sprintf("CREATE TABLE %[1]s AS SELECT %[2]s AS u, count(*) AS n FROM %[3]s GROUP BY %[2]s HAVING count(*) > 1", table.Heavy, unit, table.Name))
+	var out []string
+	if !nearly {
+		out = []string{
+			fmt.Sprintf("CREATE TABLE %s AS SELECT * FROM %s ORDER BY %s", l.name("sorted"), table.Name, unit),
+			"DROP TABLE " + table.Name,
+			fmt.Sprintf("ALTER TABLE %s RENAME TO %s", l.name("sorted"), table.Name),
+		}
+	}
+	return append(out, fmt.Sprintf("CREATE TABLE %[1]s AS SELECT %[2]s AS u, count(*) AS n FROM %[3]s GROUP BY %[2]s HAVING count(*) > 1", table.Heavy, unit, table.Name))
 }
 
 func (l loading) dictionary(column string) string {
@@ -160,7 +190,7 @@ func (l loading) dictionary(column string) string {
 // forget drops what Load made.
 func (l loading) forget() []string {
 	table := l.table()
-	out := []string{"DROP TABLE IF EXISTS " + table.Name}
+	out := []string{"DROP TABLE IF EXISTS " + table.Name, "DROP TABLE IF EXISTS " + l.name("sorted")}
 	if table.Heavy != "" {
 		out = append(out, "DROP TABLE IF EXISTS "+table.Heavy)
 	}
@@ -168,6 +198,15 @@ func (l loading) forget() []string {
 		out = append(out, "DROP TYPE IF EXISTS "+l.dictionary(column))
 	}
 	return out
+}
+
+func runAll(ctx context.Context, conn driver.Conn, statements []string) error {
+	for _, s := range statements {
+		if err := run(ctx, conn, s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func run(ctx context.Context, conn driver.Conn, statement string) error {

@@ -48,7 +48,7 @@ func encode(schema *arrow.Schema, batches []arrow.RecordBatch, key Key) ([]byte,
 			parquet.WithAlg(parquet.AesGcm), parquet.WithFooterKeyMetadata(hex.EncodeToString(id[:])))),
 	}
 	for i, f := range schema.Fields() {
-		dictionary := f.Type.ID() == arrow.STRING && len(batches) > 0 && repeats(batches[0].Column(i))
+		dictionary := f.Type.ID() == arrow.DICTIONARY || f.Type.ID() == arrow.STRING && len(batches) > 0 && repeats(batches[0].Column(i))
 		options = append(options, parquet.WithDictionaryFor(f.Name, dictionary))
 	}
 	var out bytes.Buffer

@@ -8,12 +8,14 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"path"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -28,6 +30,8 @@ import (
 const (
 	fileRows  = 1 << 19
 	fileBytes = 64 << 20
+	// runBytes is how much of a dataset is put in order at once, in memory; a larger one lies in several runs.
+	runBytes = 640 << 20
 )
 
 // Sealed is a dataset version at rest. Keys names its objects in order, each with the SHA-256 of the object in its name; Digest
@@ -67,6 +71,8 @@ type Writer struct {
 	binding Binding
 	folder  string
 	schema  *arrow.Schema
+	unit    int           // the column that orders rows, -1 for none
+	run     int64         // bytes that are put in order at once
 	slots   chan struct{} // one a file in work
 
 	pending []arrow.RecordBatch
@@ -83,6 +89,7 @@ type Writer struct {
 type sealedFile struct {
 	object string
 	key    Key
+	first  uint64 // where it begins in the order of units
 }
 
 // NewWriter begins a dataset version.
@@ -91,44 +98,55 @@ func NewWriter(ctx context.Context, store *Store, wrapper *Wrapper, binding Bind
 	if err != nil {
 		return nil, err
 	}
-	return &Writer{ctx: ctx, store: store, wrapper: wrapper, binding: binding, folder: dir, schema: schema,
+	return &Writer{ctx: ctx, store: store, wrapper: wrapper, binding: binding, folder: dir, schema: schema, unit: unitColumn(schema), run: runBytes,
 		slots: make(chan struct{}, runtime.GOMAXPROCS(0)), work: &sync.WaitGroup{}}, nil
 }
 
-// Write takes a batch over and stores a file whenever enough rows are there.
+// Write takes a batch over and stores files whenever enough rows are there.
 func (w *Writer) Write(batch arrow.RecordBatch) error {
 	w.pending = append(w.pending, batch)
 	w.rows += batch.NumRows()
 	w.total += batch.NumRows()
 	w.bytes += util.TotalRecordSize(batch)
-	if w.rows < fileRows && w.bytes < fileBytes {
+	if w.unit >= 0 && w.bytes < w.run || w.unit < 0 && w.rows < fileRows && w.bytes < fileBytes {
 		return nil
 	}
 	return w.flush()
 }
 
-// flush hands the pending batches to a goroutine that makes a file of them, once one of the slots is free.
+// flush makes files of the pending batches: of a dataset with units many, in their order; of another one, as they came.
 func (w *Writer) flush() error {
+	if w.unit >= 0 {
+		return w.sorted()
+	}
 	batches := w.pending
 	w.pending, w.rows, w.bytes = nil, 0, 0
+	err := w.begin(func() []arrow.RecordBatch { return batches }, 0)
+	if err != nil {
+		release(batches)
+	}
+	return err
+}
+
+// begin has a goroutine make a file, once one of the slots is free. First is where it begins in the order of units.
+func (w *Writer) begin(rows func() []arrow.RecordBatch, first uint64) error {
 	select {
 	case w.slots <- struct{}{}:
 	case <-w.ctx.Done():
-		release(batches)
 		return w.ctx.Err()
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err != nil {
 		<-w.slots
-		release(batches)
 		return w.err
 	}
 	n := len(w.files)
 	w.files = append(w.files, sealedFile{})
 	w.work.Go(func() {
 		defer func() { <-w.slots }()
-		f, err := w.file(n, batches)
+		f, err := w.file(n, rows)
+		f.first = first
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.files[n] = f
@@ -140,12 +158,17 @@ func (w *Writer) flush() error {
 }
 
 // file encodes, hashes and stores one file.
-func (w *Writer) file(n int, batches []arrow.RecordBatch) (f sealedFile, err error) {
+func (w *Writer) file(n int, rows func() []arrow.RecordBatch) (f sealedFile, err error) {
+	batches := rows()
 	defer release(batches)
 	if _, err := rand.Read(f.key[:]); err != nil {
 		return f, fmt.Errorf("seal file %d of %s: %w", n, w.binding.Dataset, err)
 	}
-	body, err := encode(w.schema, batches, f.key)
+	schema := w.schema
+	if len(batches) > 0 {
+		schema = batches[0].Schema() // repeating texts may be numbers in it
+	}
+	body, err := encode(schema, batches, f.key)
 	if err != nil {
 		return f, fmt.Errorf("seal file %d of %s: %w", n, w.binding.Dataset, err)
 	}
@@ -206,6 +229,7 @@ func (w *Writer) seal() (Sealed, error) {
 		return Sealed{}, w.err
 	}
 	s := Sealed{Rows: w.total}
+	slices.SortStableFunc(w.files, func(a, b sealedFile) int { return cmp.Compare(a.first, b.first) }) // runs side by side
 	var keys []byte
 	for _, f := range w.files {
 		s.Objects = append(s.Objects, f.object)

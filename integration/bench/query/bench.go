@@ -84,11 +84,11 @@ func generate(scale float64, threads int) []string {
 	}
 }
 
-// load hands the rows with integer identifiers to the engine as ingest would.
+// load hands the rows with integer identifiers to the engine as sealed datasets come: in the order of their units.
 func (b *bench) load(ctx context.Context) error {
 	names := map[string]string{}
 	for _, t := range tables {
-		id, query := t.dataset, "SELECT "+t.columns+" FROM int"+t.suffix
+		id, query := t.dataset, "SELECT "+t.columns+" FROM int"+t.suffix+" ORDER BY id"
 		names[id] = id
 		conn, err := b.connector.Connect(ctx)
 		if err != nil {
