@@ -123,6 +123,7 @@ func (a *API) People() http.Handler {
 	mux.Handle(concordatv1connect.NewParticipantServiceHandler(participantService{a}, options...))
 	mux.Handle(concordatv1connect.NewAuditorServiceHandler(auditorService{a}, options...))
 	mux.Handle(concordatv1connect.NewAdminServiceHandler(adminService{a}, options...))
+	mux.Handle(concordatv1connect.NewDocumentServiceHandler(documentService{a}, options...))
 	mux.Handle(concordatv1connect.NewSessionServiceHandler(sessionService{a}, options...))
 	parts := http.NewServeMux()
 	parts.HandleFunc("PUT /upload/{id}/parts/{number}", a.putPart)

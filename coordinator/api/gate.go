@@ -35,6 +35,7 @@ const (
 	opCheckpoint     operation = "checkpoint"
 	opEntries        operation = "entries"
 	opReceipt        operation = "receipt"
+	opDraft          operation = "judge_draft"
 )
 
 // The roles of people in a manifest, and two that keys have by themselves.
@@ -73,6 +74,7 @@ var (
 		opCheckpoint:     {roles: append([]string{founder}, anybody...)},
 		opEntries:        {roles: []string{steward, auditor, organisation}},
 		opReceipt:        {roles: anybody},
+		opDraft:          {roles: append([]string{founder}, anybody...), pending: true},
 	}
 )
 

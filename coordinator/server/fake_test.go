@@ -104,6 +104,9 @@ func (w *fakeWorker) open(d *concordatv1.Documents) (*document.Bundle, error) {
 
 func (w *fakeWorker) Analyze(_ context.Context, req *connect.Request[concordatv1.AnalyzeRequest]) (*connect.Response[concordatv1.AnalyzeResponse], error) {
 	b, err := w.open(req.Msg.GetDocuments())
+	if req.Msg.GetDraft() {
+		b, err = document.OpenSigned(req.Msg.GetDocuments().GetManifest(), req.Msg.GetDocuments().GetPolicies())
+	}
 	if err != nil {
 		return nil, err
 	}

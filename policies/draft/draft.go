@@ -42,6 +42,9 @@ func Open(d *concordatv1.Draft, inForce *document.Bundle) (*document.Bundle, []*
 	return b, listed(problems)
 }
 
+// Problems lists what forbids to judge queries by a draft: less than what forbids to propose it, since keys and mesh may be missing.
+func Problems(b *document.Bundle) []*concordatv1.Problem { return listed(b.Validate(document.Draft)) }
+
 // Explain says what a policy allows, and beside it what is still wrong with it.
 func Explain(r *concordatv1.ExplainRequest) *concordatv1.ExplainResponse {
 	b, problems := Open(&concordatv1.Draft{Policies: [][]byte{r.GetPolicy()}}, nil)

@@ -62,11 +62,11 @@ func connectError(err error) error { return fault.Connect(err) }
 
 // Analyze judges and prices a text. No data is touched.
 func (s service) Analyze(ctx context.Context, req *connect.Request[concordatv1.AnalyzeRequest]) (*connect.Response[concordatv1.AnalyzeResponse], error) {
-	documents, err := s.documents("analyse", req.Msg.GetDocuments())
+	bundle, err := s.judgedBy(req.Msg)
 	if err != nil {
 		return nil, err
 	}
-	a, err := s.analyser.Analyse(ctx, documents.Bundle, req.Msg.GetSql(), req.Msg.GetRho())
+	a, err := s.analyser.Analyse(ctx, bundle, req.Msg.GetSql(), req.Msg.GetRho())
 	if err != nil {
 		return nil, connectError(fault.New("analyse", fault.Internal, err))
 	}
@@ -80,6 +80,22 @@ func (s service) Analyze(ctx context.Context, req *connect.Request[concordatv1.A
 	return connect.NewResponse(out), nil
 }
 
+// judgedBy are the documents that a text is judged by: signed ones, or a draft, under which nothing is ever executed.
+func (s *Server) judgedBy(r *concordatv1.AnalyzeRequest) (*document.Bundle, error) {
+	if !r.GetDraft() {
+		documents, err := s.documents("analyse", r.GetDocuments())
+		if err != nil {
+			return nil, err
+		}
+		return documents.Bundle, nil
+	}
+	bundle, err := admit.Draft(r.GetDocuments())
+	if err != nil {
+		return nil, connectError(fault.New("analyse", fault.Invalid, err))
+	}
+	return bundle, nil
+}
+
 // Execute decides again from the signed documents, checks the grant, and releases.
 func (s service) Execute(ctx context.Context, req *connect.Request[concordatv1.ExecuteRequest]) (*connect.Response[concordatv1.ExecuteResponse], error) {
 	const op = "execute"
@@ -88,6 +104,10 @@ func (s service) Execute(ctx context.Context, req *connect.Request[concordatv1.E
 	documents, err := s.documents(op, req.Msg.GetDocuments())
 	if err != nil {
 		return nil, err
+	}
+	keys, err := s.keys(documents, req.Msg.GetDocuments())
+	if err != nil {
+		return nil, connectError(fault.New(op, fault.Forbidden, err))
 	}
 	if seen := s.elsewhere(documents, req.Msg.GetLogged()); seen > 0 {
 		return connect.NewResponse(&concordatv1.ExecuteResponse{Seen: seen}), nil
@@ -105,10 +125,6 @@ func (s service) Execute(ctx context.Context, req *connect.Request[concordatv1.E
 	}
 	if seen, err := s.witnessed(documents, granted, req.Msg); err != nil || seen > 0 {
 		return connect.NewResponse(&concordatv1.ExecuteResponse{Seen: seen}), err
-	}
-	keys, err := s.keys(documents, req.Msg.GetDocuments())
-	if err != nil {
-		return nil, connectError(fault.New(op, fault.Forbidden, err))
 	}
 	datasets, release, err := s.load(ctx, documents, keys, a, req.Msg.GetDatasets())
 	defer release()

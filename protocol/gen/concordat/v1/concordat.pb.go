@@ -2379,6 +2379,7 @@ type AnalyzeRequest struct {
 	Documents     *Documents             `protobuf:"bytes,1,opt,name=documents,proto3" json:"documents,omitempty"`
 	Sql           string                 `protobuf:"bytes,2,opt,name=sql,proto3" json:"sql,omitempty"`
 	Rho           float64                `protobuf:"fixed64,3,opt,name=rho,proto3" json:"rho,omitempty"`
+	Draft         bool                   `protobuf:"varint,4,opt,name=draft,proto3" json:"draft,omitempty"` // the documents are a draft that nobody signed: the text is judged by it, and nothing more
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2432,6 +2433,13 @@ func (x *AnalyzeRequest) GetRho() float64 {
 		return x.Rho
 	}
 	return 0
+}
+
+func (x *AnalyzeRequest) GetDraft() bool {
+	if x != nil {
+		return x.Draft
+	}
+	return false
 }
 
 type AnalyzeResponse struct {
@@ -3387,11 +3395,12 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x14\n" +
 	"\x05ready\x18\x03 \x01(\bR\x05ready\x12\x16\n" +
 	"\x06loaded\x18\x04 \x03(\tR\x06loaded\x12\x18\n" +
-	"\arunning\x18\x05 \x01(\rR\arunning\"k\n" +
+	"\arunning\x18\x05 \x01(\rR\arunning\"\x81\x01\n" +
 	"\x0eAnalyzeRequest\x125\n" +
 	"\tdocuments\x18\x01 \x01(\v2\x17.concordat.v1.DocumentsR\tdocuments\x12\x10\n" +
 	"\x03sql\x18\x02 \x01(\tR\x03sql\x12\x10\n" +
-	"\x03rho\x18\x03 \x01(\x01R\x03rho\"\x82\x01\n" +
+	"\x03rho\x18\x03 \x01(\x01R\x03rho\x12\x14\n" +
+	"\x05draft\x18\x04 \x01(\bR\x05draft\"\x82\x01\n" +
 	"\x0fAnalyzeResponse\x12\x16\n" +
 	"\x06answer\x18\x01 \x01(\fR\x06answer\x12\x1f\n" +
 	"\vplan_digest\x18\x02 \x01(\tR\n" +
