@@ -162,3 +162,25 @@ func (f *Follower) store(ledger string, c checkpoint.Checkpoint) error {
 	}
 	return errors.Join(dir.Sync(), dir.Close())
 }
+
+// Newest is the newest checkpoint of a ledger that was seen, zero if none was.
+func (f *Follower) Newest(ledger string) (checkpoint.Checkpoint, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.newest(ledger)
+}
+
+// Begin takes over what a worker of the mesh before saw of a ledger, where this one saw less.
+func (f *Follower) Begin(ledger string, seen checkpoint.Checkpoint) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before, err := f.newest(ledger)
+	if err != nil || before.Size >= seen.Size {
+		return err
+	}
+	if err := f.store(ledger, seen); err != nil {
+		return fmt.Errorf("follow: store what was seen: %w", err)
+	}
+	f.seen[ledger] = seen
+	return nil
+}

@@ -27,14 +27,14 @@ type Request struct {
 	Binding storage.Binding
 	Sealed  storage.Sealed
 	Policy  *document.Policy
+	Wrapper *storage.Wrapper // opens the keys of the files
 }
 
 // Loader loads on demand and lets go of what nobody asks for. It is safe for concurrent use.
 type Loader struct {
-	Store   *storage.Store
-	Wrapper *storage.Wrapper
-	Engine  *engine.Engine
-	Now     func() time.Time
+	Store  *storage.Store
+	Engine *engine.Engine
+	Now    func() time.Time
 
 	mu      sync.Mutex
 	entries map[string]*entry
@@ -176,7 +176,7 @@ func (l *Loader) load(ctx context.Context, name string, r Request) error {
 	if err != nil {
 		return err
 	}
-	sealed, err := storage.NewReader(ctx, l.Store, l.Wrapper, r.Binding, r.Sealed, schema, 0)
+	sealed, err := storage.NewReader(ctx, l.Store, r.Wrapper, r.Binding, r.Sealed, schema, 0)
 	if err != nil {
 		return err
 	}

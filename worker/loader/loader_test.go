@@ -39,7 +39,7 @@ func newWorld(t *testing.T) *world {
 	check(t, err)
 	t.Cleanup(func() { check(t, e.Close()); check(t, store.Close()) })
 	w := &world{now: time.Unix(1_800_000_000, 0)}
-	w.loader = &loader.Loader{Store: store, Wrapper: wrapper, Engine: e, Now: func() time.Time { return w.now }}
+	w.loader = &loader.Loader{Store: store, Engine: e, Now: func() time.Time { return w.now }}
 	for version := uint32(1); version <= 2; version++ {
 		binding := storage.Binding{Ledger: "l", Collaboration: "c", Owner: "k", Dataset: policy.Dataset, Version: version}
 		schema, err := ingest.Schema(policy)
@@ -55,7 +55,7 @@ func newWorld(t *testing.T) *world {
 		check(t, err)
 		sealed, err := writer.Seal()
 		check(t, err)
-		w.versions = append(w.versions, loader.Request{Binding: binding, Sealed: sealed, Policy: &policy})
+		w.versions = append(w.versions, loader.Request{Binding: binding, Sealed: sealed, Policy: &policy, Wrapper: wrapper})
 	}
 	return w
 }

@@ -99,6 +99,9 @@ func (s *Server) inherited(sealed []byte, ledger string) (handover.WorkerEstate,
 	if err := canon.Unmarshal(plain, &e); err != nil {
 		return e, err
 	}
+	if err := s.follow(e); err != nil {
+		return e, err
+	}
 	s.estates.open = map[canon.Digest]handover.WorkerEstate{name: e} // a mesh inherits once
 	return e, nil
 }

@@ -270,8 +270,8 @@ func (b *bench) load(ctx context.Context) error {
 		return err
 	}
 	defer e.Close() //nolint:errcheck // in memory
-	l := &loader.Loader{Store: b.store, Wrapper: b.wrapper, Engine: e, Now: time.Now}
-	_, release, err := l.Load(ctx, loader.Request{Binding: b.binding(1), Sealed: b.sealed, Policy: &b.policy})
+	l := &loader.Loader{Store: b.store, Engine: e, Now: time.Now}
+	_, release, err := l.Load(ctx, loader.Request{Binding: b.binding(1), Sealed: b.sealed, Policy: &b.policy, Wrapper: b.wrapper})
 	if err != nil {
 		return err
 	}
