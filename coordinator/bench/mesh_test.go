@@ -170,7 +170,7 @@ type direct struct {
 func (d *direct) Apply(_ context.Context, command []byte) ([]byte, error) {
 	d.index++
 	d.bytes += len(command)
-	return d.Machine.Apply(d.index, command), nil
+	return d.Machine.Apply(d.index, [][]byte{command})[0](), nil
 }
 
 func must(b *testing.B, err error) {

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -119,6 +120,27 @@ func (t *Tree) UnmarshalJSON(b []byte) error {
 		copy(t.hashes[i][:], in.Hashes[i*tlog.HashSize:])
 	}
 	return nil
+}
+
+// WriteHashes writes all hashes, 32 bytes each.
+func (t *Tree) WriteHashes(w io.Writer) error {
+	for i := range t.hashes {
+		if _, err := w.Write(t.hashes[i][:]); err != nil {
+			return fmt.Errorf("log: write: %w", err)
+		}
+	}
+	return nil
+}
+
+// ReadHashes reads what WriteHashes wrote of a tree of that size.
+func ReadHashes(r io.Reader, size int64) (*Tree, error) {
+	t := &Tree{size: size, hashes: make([]tlog.Hash, tlog.StoredHashCount(size))}
+	for i := range t.hashes {
+		if _, err := io.ReadFull(r, t.hashes[i][:]); err != nil {
+			return nil, fmt.Errorf("log: read hash %d of %d: %w", i, len(t.hashes), err)
+		}
+	}
+	return t, nil
 }
 
 func raw[H ~[32]byte](hashes []H) [][]byte {

@@ -108,19 +108,6 @@ func (n *Node) addressOf(id hraft.ServerID, listens hraft.ServerAddress) string 
 	return string(listens)
 }
 
-// applyHere returns the index of the entry, in 8 bytes, and the result.
-func (n *Node) applyHere(ctx context.Context, command []byte) ([]byte, error) {
-	f := n.raft.Apply(n.machine.seal(command), enqueueTimeout(ctx))
-	if err := f.Error(); err != nil {
-		return nil, fmt.Errorf("%w: %w", errElsewhere, err)
-	}
-	result, ok := f.Response().([]byte)
-	if !ok {
-		panic(fmt.Sprintf("raft: result of type %T", f.Response()))
-	}
-	return append(binary.BigEndian.AppendUint64(nil, f.Index()), result...), nil
-}
-
 // readIndex is the index of a command such that everything acknowledged before the call is at or below it, here applied already.
 func (n *Node) readIndex() (uint64, error) {
 	term := n.raft.CurrentTerm()
@@ -140,6 +127,7 @@ func (n *Node) readIndex() (uint64, error) {
 	return index, nil
 }
 
+// enqueueTimeout is how long raft may take to begin on an entry.
 func enqueueTimeout(ctx context.Context) time.Duration {
 	if end, ok := ctx.Deadline(); ok {
 		return max(time.Millisecond, time.Until(end))

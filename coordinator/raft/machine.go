@@ -13,14 +13,17 @@ import (
 
 // Machine is what is replicated. All methods but those of the snapshot run one after another.
 type Machine interface {
-	// Apply changes the state by a command and tells the result. It must be deterministic and apply a command that comes twice once.
-	// It panics on what it can't decode: going on would let replicas drift apart.
-	Apply(index uint64, command []byte) []byte
+	// Apply changes the state by the commands of one entry, in order, and tells each one's result. It must be deterministic and apply a
+	// command that comes twice once. It panics on what it can't decode: going on would let replicas drift apart.
+	Apply(index uint64, commands [][]byte) []Result
 	// Snapshot captures the state now; the returned function writes it, while Apply may go on.
 	Snapshot() (func(io.Writer) error, error)
 	// Restore replaces the state and tells the index of the last command that it holds.
 	Restore(io.Reader) (index uint64, err error)
 }
+
+// Result gives the bytes of what a command came to. It is called where somebody waits for them, at any time later.
+type Result = func() []byte
 
 const entryContext = "entry"
 
@@ -41,17 +44,21 @@ func newMachine(m Machine, root seal.Root) *machine {
 	return &machine{inner: m, entries: root.Key(seal.Raft), snaps: root.Key(seal.Snap), moved: make(chan struct{})}
 }
 
-func (m *machine) seal(command []byte) []byte { return m.entries.Seal(command, entryContext) }
+func (m *machine) seal(entry []byte) []byte { return m.entries.Seal(entry, entryContext) }
 
 // Apply implements raft.FSM.
 func (m *machine) Apply(l *hraft.Log) any {
-	command, err := m.entries.Open(l.Data, entryContext)
+	entry, err := m.entries.Open(l.Data, entryContext)
 	if err != nil {
 		panic(fmt.Sprintf("raft: entry %d: %v", l.Index, err))
 	}
-	result := m.inner.Apply(l.Index, command)
+	commands, err := splitEntry(entry)
+	if err != nil {
+		panic(fmt.Sprintf("raft: entry %d: %v", l.Index, err))
+	}
+	results := m.inner.Apply(l.Index, commands)
 	m.advance(l.Index)
-	return result
+	return results
 }
 
 // StoreConfiguration implements raft.ConfigurationStore.

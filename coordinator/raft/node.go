@@ -59,6 +59,7 @@ type Node struct {
 	calls      *calls
 	snapshots  hraft.SnapshotStore
 	compacting sync.Mutex
+	group      group
 
 	barrier atomic.Uint64 // the term in which everything of earlier terms was applied
 }

@@ -30,18 +30,24 @@ type words struct {
 	mu   sync.Mutex
 	Last uint64   `json:"last"`
 	List []string `json:"list"`
+
+	entries int // applied since it was made
 }
 
-func (w *words) Apply(index uint64, command []byte) []byte {
+func (w *words) Apply(index uint64, commands [][]byte) (out []raft.Result) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.Last = index
-	at := slices.Index(w.List, string(command))
-	if at < 0 {
-		at = len(w.List)
-		w.List = append(w.List, string(command))
+	w.entries++
+	for _, command := range commands {
+		at := slices.Index(w.List, string(command))
+		if at < 0 {
+			at = len(w.List)
+			w.List = append(w.List, string(command))
+		}
+		out = append(out, func() []byte { return fmt.Append(nil, at) })
 	}
-	return fmt.Append(nil, at)
+	return out
 }
 
 func (w *words) Snapshot() (func(io.Writer) error, error) {
@@ -62,6 +68,12 @@ func (w *words) all() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.List)
+}
+
+func (w *words) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.entries
 }
 
 type cluster struct {

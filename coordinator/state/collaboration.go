@@ -61,11 +61,36 @@ type version struct {
 	Excused   []string     `json:"excused,omitempty"` // who had left when it came into force
 
 	bundle *document.Bundle // of Manifest and Policies
+	bounds map[budget.Key]bounds
+}
+
+// bounds are the limits of an owner's datasets in a namespace, in the manifest's order; Owner in their key is the participant's id.
+type bounds struct {
+	limits []budget.Limit
+	err    error
 }
 
 func (v *version) open() (err error) {
-	v.bundle, err = document.OpenSigned(v.Manifest, v.Policies)
-	return err
+	if v.bundle, err = document.OpenSigned(v.Manifest, v.Policies); err != nil {
+		return err
+	}
+	v.bounds = map[budget.Key]bounds{}
+	for _, d := range v.bundle.Manifest.Datasets {
+		p := v.bundle.Policies[d.ID]
+		if p == nil || p.Unit.None {
+			continue
+		}
+		k := budget.Key{Owner: d.Owner, Namespace: p.Unit.Namespace}
+		b := v.bounds[k]
+		switch l, ok, err := budget.LimitOf(p); {
+		case err != nil:
+			b.err = err
+		case ok:
+			b.limits = append(b.limits, l)
+		}
+		v.bounds[k] = b
+	}
+	return nil
 }
 
 func (s *state) reopen() error {
@@ -355,19 +380,9 @@ func signatureKind(err error) fault.Kind {
 
 // limits are those of an owner's datasets in a namespace, in the manifest's order.
 func (v *version) limits(owner, namespace string) ([]budget.Limit, error) {
-	var out []budget.Limit
-	for _, d := range v.bundle.Manifest.Datasets {
-		p := v.bundle.Policies[d.ID]
-		if d.Owner != owner || p.Unit.None || p.Unit.Namespace != namespace {
-			continue
-		}
-		l, ok, err := budget.LimitOf(p)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			out = append(out, l)
-		}
+	b := v.bounds[budget.Key{Owner: owner, Namespace: namespace}]
+	if b.err != nil {
+		return nil, b.err
 	}
-	return out, nil
+	return slices.Clip(b.limits), nil
 }

@@ -297,7 +297,7 @@ func (c *change) destroy(collaboration string, d *dataset, i int, by string) []s
 		q := c.Queries[id]
 		if q.Collaboration == collaboration && q.reads(v.Dataset, v.Version) && q.Object != "" {
 			objects = append(objects, q.Object)
-			q.Object = ""
+			c.edit(q).Object = ""
 		}
 	}
 	c.fact("delete", collaboration, struct {

@@ -8,13 +8,11 @@
 package state
 
 import (
-	"bufio"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
@@ -32,9 +30,6 @@ type Machine struct {
 	changed chan struct{} // closed when a command is applied, and made anew
 }
 
-// snapshotVersion is the form of snapshots that this build writes and reads.
-const snapshotVersion = 1
-
 // state is everything, as a snapshot holds it.
 type state struct {
 	V              int                       `json:"v"`
@@ -45,7 +40,7 @@ type state struct {
 	Founders       []string                  `json:"founders"`
 	Collaborations map[string]*collaboration `json:"collaborations"`
 	Uploads        map[string]*Upload        `json:"uploads"`
-	Queries        map[string]*Query         `json:"queries"`
+	Queries        map[string]*Query         `json:"queries"`  // none is changed in place: a snapshot may be reading it
 	Order          []string                  `json:"order"`    // ids of queries, oldest first
 	Requests       map[string]string         `json:"requests"` // person and idempotency key → query
 	Paid           map[string]string         `json:"paid"`     // question over dataset versions → the query that paid for it
@@ -60,10 +55,33 @@ type state struct {
 	Members        members                   `json:"members,omitzero"`
 }
 
-// seen remembers the outcome of a recent command.
+// seen remembers the outcome of a recent command: its bytes, or what that is made of when somebody asks. Most are never asked for:
+// only the node that answers a client needs the bytes.
 type seen struct {
 	Time    int64  `json:"time"`
 	Outcome []byte `json:"outcome"`
+	result  *result
+}
+
+// result is an Outcome. Nothing that Data points to changes later.
+type result struct {
+	Index uint64     `json:"index"`
+	Fault *Rejection `json:"fault,omitempty"`
+	Data  any        `json:"data,omitempty"`
+}
+
+func (s seen) bytes() []byte {
+	if s.result == nil {
+		return s.Outcome
+	}
+	if r, ok := s.result.Data.(recorder); ok {
+		return append(binary.AppendUvarint([]byte{commandRecord}, s.result.Index), r.record()...)
+	}
+	b, err := json.Marshal(s.result)
+	if err != nil {
+		panic(fmt.Sprintf("state: outcome: %v", err))
+	}
+	return b
 }
 
 // How long outcomes are remembered, and how far behind the state's time a command may be: less, so that none is applied twice.
@@ -82,38 +100,40 @@ func empty() state {
 	}
 }
 
-// Apply implements raft.Machine.
-func (m *Machine) Apply(index uint64, raw []byte) []byte {
-	var c Command
-	decode(raw, &c)
-	if c.V != commandVersion {
-		panic(fmt.Sprintf("state: entry %d has version %d, this build reads %d", index, c.V, commandVersion))
+// Apply implements raft.Machine: it applies the commands of one entry, in order, and tells the outcome of each when it is asked, for Told.
+func (m *Machine) Apply(index uint64, commands [][]byte) []func() []byte {
+	out := make([]func() []byte, len(commands))
+	decoded := make([]Command, len(commands))
+	for i, raw := range commands {
+		decoded[i] = decodeCommand(index, raw)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.s.Index = index
-	if before, ok := m.s.Seen[c.ID]; ok {
-		return before.Outcome
+	for i := range decoded {
+		out[i] = m.s.once(&decoded[i], index).bytes
 	}
-	out := Outcome{Index: index}
-	data, err := m.s.apply(&c, index)
-	switch {
-	case err != nil:
-		out.Fault = rejection(c.Kind, err)
-	default:
-		if out.Data, err = json.Marshal(data); err != nil {
-			panic(fmt.Sprintf("state: result of %s: %v", c.Kind, err))
-		}
-	}
-	b, err := json.Marshal(out)
-	if err != nil {
-		panic(fmt.Sprintf("state: outcome of %s: %v", c.Kind, err))
-	}
-	m.s.forget()
-	m.s.Seen[c.ID] = seen{Time: m.s.Time, Outcome: b}
-	m.s.SeenOrder = append(m.s.SeenOrder, c.ID)
 	m.notify()
-	return b
+	return out
+}
+
+// once applies a command unless it was applied before, and tells what it came to.
+func (s *state) once(c *Command, index uint64) seen {
+	if before, ok := s.Seen[c.ID]; ok {
+		return before
+	}
+	r := result{Index: index}
+	data, err := s.apply(c, index)
+	if err != nil {
+		r.Fault = rejection(c.Kind, err)
+	} else {
+		r.Data = data
+	}
+	s.forget()
+	now := seen{Time: s.Time, result: &r}
+	s.Seen[c.ID] = now
+	s.SeenOrder = append(s.SeenOrder, c.ID)
+	return now
 }
 
 func (m *Machine) notify() {
@@ -158,10 +178,10 @@ func (s *state) apply(c *Command, index uint64) (any, error) {
 	if s.Ledger == "" && c.Kind != (Init{}).kind() {
 		return nil, fault.Newf(c.Kind, fault.Unavailable, "the cluster has no ledger yet: try again in a moment")
 	}
-	return run(ch, c.Body)
+	return run(ch, c)
 }
 
-type handler func(*change, json.RawMessage) (any, error)
+type handler func(*change, *Command) (any, error)
 
 // handlers is a table, not a registry: all kinds of commands are here.
 var handlers = map[string]handler{
@@ -183,9 +203,13 @@ var handlers = map[string]handler{
 }
 
 func handle[B any, R any](run func(*change, B) (R, error)) handler {
-	return func(c *change, raw json.RawMessage) (any, error) {
+	return func(c *change, command *Command) (any, error) {
 		var body B
-		decode(raw, &body)
+		if command.Record == nil {
+			decode(command.Body, &body)
+		} else if r, ok := any(&body).(reader); !ok || r.read(command.Record, nil) != nil {
+			panic(fmt.Sprintf("state: entry %d: the %s in it can't be read", c.index, command.Kind))
+		}
 		return run(c, body)
 	}
 }
@@ -232,36 +256,4 @@ type Entry struct {
 	Salt          []byte    `json:"salt"`
 	Body          []byte    `json:"body,omitempty"`
 	Object        string    `json:"object,omitempty"`
-}
-
-// Snapshot implements raft.Machine.
-func (m *Machine) Snapshot() (func(io.Writer) error, error) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	b, err := json.Marshal(m.s)
-	if err != nil {
-		return nil, fmt.Errorf("state: snapshot: %w", err)
-	}
-	return func(w io.Writer) error { _, err := w.Write(b); return err }, nil
-}
-
-// Restore implements raft.Machine.
-func (m *Machine) Restore(r io.Reader) (uint64, error) {
-	s := empty()
-	d := json.NewDecoder(bufio.NewReader(r))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&s); err != nil {
-		return 0, fmt.Errorf("state: restore: %w", err)
-	}
-	if s.V != snapshotVersion {
-		return 0, fmt.Errorf("state: restore: version %d, this build reads %d", s.V, snapshotVersion)
-	}
-	if err := s.reopen(); err != nil {
-		return 0, fmt.Errorf("state: restore: %w", err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.s = s
-	m.notify()
-	return s.Index, nil
 }

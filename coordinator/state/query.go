@@ -51,6 +51,8 @@ type Query struct {
 	Digest        canon.Digest `json:"digest,omitempty"`  // of the sealed release
 	Receipt       int64        `json:"receipt,omitempty"` // log index of its receipt, if Status is released
 	Incident      string       `json:"incident,omitempty"`
+
+	pays string // the key of what it paid for; empty where it is paid by another
 }
 
 // DatasetRef names a version of a dataset.
@@ -92,17 +94,23 @@ func (q *Query) reads(dataset string, version uint32) bool {
 	return slices.ContainsFunc(q.Datasets, func(d DatasetRef) bool { return d.Dataset == dataset && d.Version == version })
 }
 
+// request names what a person asked for by an idempotency key.
+func (q *Query) request() string { return q.Collaboration + "\x00" + q.Person + "\x00" + q.Key }
+
 // paidKey names a question over given dataset versions in a collaboration: the release it has is one and the same for ever.
 func (q *Query) paidKey() string {
 	key := []string{q.Collaboration, q.Question}
 	for _, d := range q.Datasets {
 		key = append(key, d.Dataset, strconv.FormatUint(uint64(d.Version), 10), d.Digest)
 	}
-	sum, err := canon.SumValue(key)
-	if err != nil {
-		panic("state: key of a question: " + err.Error())
+	form := []byte{'['}
+	for i, part := range key {
+		if i > 0 {
+			form = append(form, ',')
+		}
+		form = canon.AppendString(form, part)
 	}
-	return sum.String()
+	return canon.Sum(append(form, ']')).String()
 }
 
 // Reserve pays for a query before it is executed. A question that was paid before, whatever came of it, costs no rho again, since
@@ -113,6 +121,9 @@ type Reserve struct {
 
 func (Reserve) kind() string         { return "reserve" }
 func (Reserve) yields() (r Reserved) { return r }
+
+func (r Reserve) record() []byte                    { return r.Query.record() }
+func (r *Reserve) read(b []byte, known names) error { return r.Query.read(b, known) }
 
 // Reserved tells of a reservation. Short is set instead when an owner's budget cannot pay, Review when owners have yet to approve the plan.
 type Reserved struct {
@@ -134,8 +145,7 @@ type Shortage struct {
 func (c *change) reserve(b Reserve) (Reserved, error) {
 	const op = "reserve"
 	q := b.Query
-	request := q.Collaboration + "\x00" + q.Person + "\x00" + q.Key
-	if before := c.Queries[c.Requests[request]]; q.Key != "" && before != nil {
+	if before := c.Queries[c.Requests[q.request()]]; q.Key != "" && before != nil {
 		if before.Request != q.Request {
 			return Reserved{}, fault.Newf(op, fault.Exists, "idempotency key %q was used for another request", q.Key)
 		}
@@ -162,10 +172,9 @@ func (c *change) reserve(b Reserve) (Reserved, error) {
 		return Reserved{Query: q, Review: missing}, nil
 	}
 	paid := q.paidKey()
-	q.PaidBy = c.Paid[paid]
+	q.PaidBy, q.pays = c.Paid[paid], ""
 	if q.PaidBy == "" {
-		q.PaidBy = q.ID
-		c.Paid[paid] = q.ID
+		q.PaidBy, q.pays = q.ID, paid
 	} else {
 		q.Price = free(q.Price)
 	}
@@ -175,20 +184,13 @@ func (c *change) reserve(b Reserve) (Reserved, error) {
 		err = c.Budget.Reserve(q.ID, charges, q.At)
 	}
 	if err != nil {
-		if q.PaidBy == q.ID {
-			delete(c.Paid, paid)
-		}
 		var short *budget.Shortage
 		if errors.As(err, &short) {
 			return Reserved{Short: &Shortage{Owner: short.Owner, Person: short.Person, Price: short.Price, Left: short.Left, Message: short.Error()}}, nil
 		}
 		return Reserved{}, fault.New(op, fault.Invalid, err)
 	}
-	c.Queries[q.ID] = &q
-	c.Order = append(c.Order, q.ID)
-	if q.Key != "" {
-		c.Requests[request] = q.ID
-	}
+	c.remember(&q)
 	q.Leaf = c.fact(event.Reserve, q.Collaboration, event.Reservation{
 		Query: q.ID, Version: q.Version, Manifest: q.Manifest, Plan: canon.Digest(q.Plan), Question: canon.Digest(q.Question),
 		Datasets: q.Granted(), Price: q.Paid(),
@@ -300,11 +302,13 @@ func (c *change) record(b Record) (Recorded, error) {
 		return Recorded{}, fault.Newf("record", fault.Unavailable, "the stored release of %s: %w", paid.ID, ErrChanged)
 	}
 	if b.Held == "" && (held == nil || held.Object == b.Lost) {
+		paid = c.edit(paid)
 		paid.Receipt = c.leaf("release", paid.Collaboration, b.Body, b.Object)
 		paid.Status, paid.Object, paid.Digest, paid.Incident = QueryReleased, b.Object, b.Digest, ""
 		c.Budget.Settle(paid.ID, budget.Acknowledged)
 	}
-	if asked != paid {
+	if asked.ID != paid.ID {
+		asked = c.edit(asked)
 		asked.Status, asked.Receipt = QueryReleased, paid.Receipt
 		c.Budget.Settle(asked.ID, budget.Acknowledged)
 	}
@@ -322,6 +326,13 @@ func (d *dataset) find(version uint32) (DatasetVersion, bool) {
 	return d.Versions[i], true
 }
 
+// edit puts a copy of a query in its place, which may be changed until the command ends.
+func (c *change) edit(q *Query) *Query {
+	copied := *q
+	c.Queries[q.ID] = &copied
+	return &copied
+}
+
 // Fail notes that a query failed or that nobody knows how it ended. It stays charged.
 type Fail struct {
 	Query    string `json:"query"`
@@ -337,6 +348,7 @@ func (c *change) fail(b Fail) (Query, error) {
 		return Query{}, fault.Newf("fail", fault.NotFound, "query %q is not known", b.Query)
 	}
 	if q.Status == QueryReserved {
+		q = c.edit(q)
 		q.Status, q.Incident = QueryFailed, b.Incident
 		c.Budget.Settle(q.ID, budget.Unclear)
 		c.fact("fail", q.Collaboration, struct {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -109,18 +110,26 @@ func (s *script) apply(kind string, body any) string {
 	})
 	must(s.t, err)
 	s.index++
-	first := s.m.Apply(s.index, command)
+	first := s.m.Apply(s.index, [][]byte{command})[0]()
 	entries := s.m.Tree().Size()
 	s.index++
-	if again := s.m.Apply(s.index, command); !bytes.Equal(first, again) || s.m.Tree().Size() != entries {
+	if again := s.m.Apply(s.index, [][]byte{command})[0](); !bytes.Equal(first, again) || s.m.Tree().Size() != entries {
 		s.t.Errorf("a command that came twice was applied twice:\n%s\n%s", first, again)
 	}
-	var out state.Outcome
-	must(s.t, json.Unmarshal(first, &out))
-	if out.Fault != nil {
-		return fmt.Sprintf("%s: %s\n", out.Fault.Kind, out.Fault.Message)
+	var data json.RawMessage
+	if kind == "reserve" {
+		var r state.Reserved
+		_, err = state.Told(first, &r)
+		data, _ = json.Marshal(r)
+	} else {
+		_, err = state.Told(first, &data)
 	}
-	return summary(kind, out.Data) + "\n"
+	var rejected *state.Rejection
+	if errors.As(err, &rejected) {
+		return fmt.Sprintf("%s: %s\n", rejected.Kind, rejected.Message)
+	}
+	must(s.t, err)
+	return summary(kind, data) + "\n"
 }
 
 // summary shows of a result what the scripts are about.

@@ -172,7 +172,9 @@ func (l *Ledger) Reserve(id string, charges []Charge, now time.Time) error {
 // Settle notes the outcome of a reservation. An acknowledged one stays acknowledged.
 func (l *Ledger) Settle(id string, s Status) {
 	if r := l.Reservations[id]; r != nil && r.Status != Acknowledged {
-		r.Status = s
+		settled := *r // whoever holds the old one may be writing it to disk
+		settled.Status = s
+		l.Reservations[id] = &settled
 	}
 }
 
