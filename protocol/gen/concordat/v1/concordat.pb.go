@@ -1390,11 +1390,13 @@ type CompleteUploadEvent_Phase struct {
 }
 
 type CompleteUploadEvent_Report struct {
-	// report is the last event: a JSON object, for the owner alone:
+	// report is the last event: {"accepted": true, "sealed": "<base64>"}, where sealed is an age file to the recipient that the upload's statement names.
+	// It holds a JSON object, for the owner alone:
 	//
 	//	{"dataset": "", "accepted": true, "read": 400123, "rows": 400000, "units": 17549, "header": ["id"], "ignored": ["note"],
 	//	 "columns": [{"name": "", "type": "", "nulls": 0, "out_of_domain": 0, "not_finite": 0, "out_of_bounds": 0}],
-	//	 "dropped": {"no_unit": 0, "malformed_unit": 0, "excess": 0, "excess_units": 0, "bad": 0}, "duplicates": 0,
+	//	 "dropped": {"no_unit": 0, "malformed_unit": 0, "shared_unit": 0, "excess": 0, "excess_units": 0, "bad": 0}, "duplicates": 0, "tolerated": 0,
+	//	 "identifiers"?: {"first": 0, "second": 0, "linked": 0, "crowded": 0},
 	//	 "rows_per_unit"?: {"p50": 1, "p90": 1, "p95": 1, "p99": 2, "max": 3, "hint"?: ""},
 	//	 "errors": [{"file"?: 2, "row": 17, "column"?: "", "kind": "fields | quote | type | duplicate", "cause": "", "value"?: ""}],
 	//	 "error_counts": {"type": 3}}
@@ -3123,8 +3125,10 @@ type AnnounceRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Worker        string                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
 	Address       string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
-	Loaded        []string               `protobuf:"bytes,3,rep,name=loaded,proto3" json:"loaded,omitempty"`
-	Running       uint32                 `protobuf:"varint,4,opt,name=running,proto3" json:"running,omitempty"`
+	Loaded        []string               `protobuf:"bytes,3,rep,name=loaded,proto3" json:"loaded,omitempty"`    // digests of sealed datasets in memory
+	Running       uint32                 `protobuf:"varint,4,opt,name=running,proto3" json:"running,omitempty"` // queries at work
+	Queued        uint32                 `protobuf:"varint,5,opt,name=queued,proto3" json:"queued,omitempty"`   // queries that wait for their turn
+	Slots         uint32                 `protobuf:"varint,6,opt,name=slots,proto3" json:"slots,omitempty"`     // queries that may be at work at once; 0: not told
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3183,6 +3187,20 @@ func (x *AnnounceRequest) GetLoaded() []string {
 func (x *AnnounceRequest) GetRunning() uint32 {
 	if x != nil {
 		return x.Running
+	}
+	return 0
+}
+
+func (x *AnnounceRequest) GetQueued() uint32 {
+	if x != nil {
+		return x.Queued
+	}
+	return 0
+}
+
+func (x *AnnounceRequest) GetSlots() uint32 {
+	if x != nil {
+		return x.Slots
 	}
 	return 0
 }
@@ -3456,12 +3474,14 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\x0eIngestResponse\x123\n" +
 	"\x06sealed\x18\x01 \x01(\v2\x1b.concordat.v1.SealedDatasetR\x06sealed\x12\x16\n" +
 	"\x06report\x18\x02 \x01(\fR\x06report\x12\x1a\n" +
-	"\baccepted\x18\x03 \x01(\bR\baccepted\"u\n" +
+	"\baccepted\x18\x03 \x01(\bR\baccepted\"\xa3\x01\n" +
 	"\x0fAnnounceRequest\x12\x16\n" +
 	"\x06worker\x18\x01 \x01(\tR\x06worker\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x16\n" +
 	"\x06loaded\x18\x03 \x03(\tR\x06loaded\x12\x18\n" +
-	"\arunning\x18\x04 \x01(\rR\arunning\"*\n" +
+	"\arunning\x18\x04 \x01(\rR\arunning\x12\x16\n" +
+	"\x06queued\x18\x05 \x01(\rR\x06queued\x12\x14\n" +
+	"\x05slots\x18\x06 \x01(\rR\x05slots\"*\n" +
 	"\x10AnnounceResponse\x12\x16\n" +
 	"\x06ledger\x18\x01 \x01(\tR\x06ledger2\xde\x01\n" +
 	"\x0eAnalystService\x12?\n" +
