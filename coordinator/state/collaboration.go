@@ -270,7 +270,7 @@ func (c *change) approve(b Approve) (Subject, error) {
 		}
 	}
 	subject := v.subject()
-	if judged := c.judge(collab, v); judged.Complete() { // also when nothing is new but time: a recovery waits
+	if judged := c.judge(collab, v); judged.Complete() && !approval.Succeeds(v.bundle.Manifest.Mesh, c.Mesh) { // also when nothing is new but time: a recovery waits
 		v.By, v.Excused = judged.By, collab.Left
 		subject.Destroyed = c.activate(collab, v)
 	}

@@ -53,6 +53,9 @@ type state struct {
 	Notes          []Note                    `json:"notes,omitempty"`
 	Destructions   uint64                    `json:"destructions,omitempty"` // how many keys were destroyed: disks that hold an older state have to go
 	Members        members                   `json:"members,omitzero"`
+	Handover       *Handover                 `json:"handover,omitempty"`
+	Awaits         *Awaiting                 `json:"awaits,omitempty"`
+	Estate         *Estate                   `json:"estate,omitempty"`
 }
 
 // seen remembers the outcome of a recent command: its bytes, or what that is made of when somebody asks. Most are never asked for:
@@ -175,8 +178,8 @@ func (s *state) apply(c *Command, index uint64) (any, error) {
 	if !ok {
 		panic(fmt.Sprintf("state: entry %d has unknown kind %q", index, c.Kind))
 	}
-	if s.Ledger == "" && c.Kind != (Init{}).kind() {
-		return nil, fault.Newf(c.Kind, fault.Unavailable, "the cluster has no ledger yet: try again in a moment")
+	if err := s.admits(c.Kind); err != nil {
+		return nil, err
 	}
 	return run(ch, c)
 }
@@ -200,6 +203,12 @@ var handlers = map[string]handler{
 	NoteDown{}.kind():    handle((*change).noteDown),
 	ChangeNodes{}.kind(): handle((*change).changeNodes),
 	SettleNodes{}.kind(): handle((*change).settleNodes),
+
+	PrepareHandover{}.kind(): handle((*change).prepareHandover),
+	HandOver{}.kind():        handle((*change).handOver),
+	Await{}.kind():           handle((*change).await),
+	Receive{}.kind():         handle((*change).receive),
+	Adopt{}.kind():           handle((*change).adopt),
 }
 
 func handle[B any, R any](run func(*change, B) (R, error)) handler {

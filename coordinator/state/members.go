@@ -52,7 +52,7 @@ const (
 
 func concernsAll(kind string) bool {
 	switch kind {
-	case leafSignedNodes, leafRecover, string(membership.Join), string(membership.Remove):
+	case leafHandOver, leafInherit, leafSignedNodes, leafRecover, string(membership.Join), string(membership.Remove):
 		return true
 	default:
 		return false

@@ -71,6 +71,8 @@ type Manifest struct {
 	NotBefore time.Time // when a recovery that all others signed can take effect
 	By        string    // the owner who brought it into force alone, over Base
 	Base      *Manifest // the version before, where not all signed this one
+
+	Founding canon.Digest // of the collaboration's first version
 }
 
 func knows(m *document.Manifest, k string) bool {
@@ -115,7 +117,7 @@ func (s *state) manifest(c *collaboration, v *version) Manifest {
 	if v.Status == Active {
 		out.PausedBy = slices.Clone(c.PausedBy)
 	}
-	out.NotBefore, out.By = signed.NotBefore, v.By
+	out.NotBefore, out.By, out.Founding = signed.NotBefore, v.By, c.founding()
 	if base := c.beforeVersion(v); v.By != "" && base != nil {
 		m := s.manifest(c, base)
 		out.Base = &m
