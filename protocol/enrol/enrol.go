@@ -70,13 +70,19 @@ func Sign(person, participant string, k key.Private, now time.Time) (dsse.Envelo
 	return dsse.Sign(PayloadType, payload, k), nil
 }
 
-// Verify returns an enrolment that its own key signed.
-func Verify(envelope dsse.Envelope) (Enrolment, error) {
+// Parse reads and checks the payload of an enrolment. It checks no signature.
+func Parse(payload []byte) (Enrolment, error) {
 	var e Enrolment
-	if err := canon.Unmarshal(envelope.Payload, &e); err != nil {
+	if err := canon.Unmarshal(payload, &e); err != nil {
 		return e, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if err := e.validate(); err != nil {
+	return e, e.validate()
+}
+
+// Verify returns an enrolment that its own key signed.
+func Verify(envelope dsse.Envelope) (Enrolment, error) {
+	e, err := Parse(envelope.Payload)
+	if err != nil {
 		return e, err
 	}
 	k, err := key.ParsePublic(e.Key)

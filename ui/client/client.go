@@ -60,6 +60,7 @@ type Services struct {
 	concordatv1connect.ParticipantServiceClient
 	concordatv1connect.AuditorServiceClient
 	concordatv1connect.AdminServiceClient
+	concordatv1connect.SessionServiceClient
 	Base string // https://HOST:PORT
 	HTTP *http.Client
 }
@@ -103,6 +104,7 @@ func New(cfg Config) (*Client, error) {
 			concordatv1connect.NewParticipantServiceClient(h, base),
 			concordatv1connect.NewAuditorServiceClient(h, base),
 			concordatv1connect.NewAdminServiceClient(h, base),
+			concordatv1connect.NewSessionServiceClient(h, base),
 			base, h,
 		})
 	}

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 
+	"concordat.dev/protocol/authn"
 	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/document"
 	"concordat.dev/protocol/endorse"
@@ -29,6 +30,7 @@ type Coordinator struct {
 	concordatv1connect.UnimplementedParticipantServiceHandler
 	concordatv1connect.UnimplementedAuditorServiceHandler
 	concordatv1connect.UnimplementedAdminServiceHandler
+	concordatv1connect.UnimplementedSessionServiceHandler
 
 	Mesh   *endorsetest.Mesh
 	Ledger string
@@ -62,6 +64,7 @@ func (c *Coordinator) Start(t testing.TB, marbleType string) {
 	mux.Handle(concordatv1connect.NewParticipantServiceHandler(c))
 	mux.Handle(concordatv1connect.NewAuditorServiceHandler(c))
 	mux.Handle(concordatv1connect.NewAdminServiceHandler(c))
+	mux.Handle(concordatv1connect.NewSessionServiceHandler(c))
 	mux.HandleFunc("PUT /upload/{id}/parts/{number}", c.putPart)
 	c.Upload = &Uploads{t: t, parts: map[uint32][]byte{}, Refuse: -1}
 	certificate := c.Mesh.Marble(t, marbleType)
@@ -111,6 +114,15 @@ func (c *Coordinator) Status(context.Context, *connect.Request[concordatv1.Statu
 		s.Collaborations = []string{c.id}
 	}
 	return connect.NewResponse(s), nil
+}
+
+// Get implements SessionService: the key that signed is dana's, of the clinic; without one nobody is signed in.
+func (c *Coordinator) Get(_ context.Context, r *connect.Request[concordatv1.GetSessionRequest]) (*connect.Response[concordatv1.Session], error) {
+	out := &concordatv1.Session{Mode: "hosted", HostTrust: "trust", Simulation: true, Ledger: c.Ledger, RpId: "host"}
+	if k := r.Header().Get(authn.HeaderKey); k != "" {
+		out.SignedIn, out.Person, out.Participant, out.Keys = true, "dana@clinic.example", "clinic", []string{"ed25519:other", k}
+	}
+	return connect.NewResponse(out), nil
 }
 
 // Query implements AnalystService.
