@@ -89,6 +89,9 @@ type Statement struct {
 	Parts   []Part   `json:"parts"`
 	Client  string   `json:"client"` // name and version of the program that encrypted
 	Issued  string   `json:"issued"` // RFC 3339, UTC
+
+	Report   string     `json:"report"`             // the age recipient that the client made for the ingest report
+	Tolerate *Tolerance `json:"tolerate,omitempty"` // bad rows that may be left out; without it none
 }
 
 const statementType = "concordat.dev/upload/v1"
@@ -101,7 +104,7 @@ func (s Statement) Validate() error {
 	if s.Type != statementType {
 		return fmt.Errorf("%w: type %.40q: want %s", ErrInvalid, s.Type, statementType)
 	}
-	if err := s.validateFormat(); err != nil {
+	if err := errors.Join(s.validateFormat(), s.validateReport()); err != nil {
 		return err
 	}
 	if text := s.Format == CSV || s.Format == JSONLines; len(s.Columns) == 0 && text || len(s.Columns) > maxColumns || len(s.Parts) == 0 || len(s.Parts) > MaxParts {

@@ -25,7 +25,7 @@ func target() upload.Target {
 func statement() upload.Statement {
 	return upload.Statement{
 		Target: target(), Format: upload.CSV, Columns: []string{"id", "age"}, Parts: []upload.Part{{Digest: canon.Sum([]byte("p")), Size: 10}},
-		Client: "concordat 1", Issued: "2026-11-23T15:00:00Z",
+		Client: "concordat 1", Issued: "2026-11-23T15:00:00Z", Report: "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj",
 	}
 }
 
@@ -71,6 +71,10 @@ func TestStatementRefuses(t *testing.T) {
 		"part digest":  func(s *upload.Statement) { s.Parts[0].Digest = "" },
 		"empty part":   func(s *upload.Statement) { s.Parts[0].Size = 0 },
 		"large part":   func(s *upload.Statement) { s.Parts[0].Size = upload.MaxCiphertext + 1 },
+		"no report":    func(s *upload.Statement) { s.Report = "" },
+		"report":       func(s *upload.Statement) { s.Report = "age1pq1" },
+		"tolerance":    func(s *upload.Statement) { s.Tolerate = &upload.Tolerance{Rows: -1} },
+		"all and more": func(s *upload.Statement) { s.Tolerate = &upload.Tolerance{Share: 1.5} },
 		"client":       func(s *upload.Statement) { s.Client = "" },
 		"issued":       func(s *upload.Statement) { s.Issued = "yesterday" },
 	} {

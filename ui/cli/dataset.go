@@ -58,16 +58,19 @@ func (a *app) datasetUpload() *cobra.Command {
 		Long: `First the mesh is checked: the manifest must be signed by all, be the one that was signed from here, and pin the mesh that answers.
 Then a worker's recipient, endorsed by its certificate below the pinned root, is fetched, and the file is encrypted here in parts of
 up to 64 MiB; the operator and the object store see ciphertext only. An upload that was interrupted goes on where it ended when the
-same command is given again. The worker's report names row, column and cause of errors; a rejected file changes nothing (exit code 1).
+same command is given again. The worker's report names row, column, cause and value of errors; it is encrypted to this client alone. A file with bad rows is
+rejected and changes nothing (exit code 1), unless --tolerate, which is signed with the upload, lets so many be left out.
 CSV, JSON lines (either may be packed with gzip or zstd), Parquet and Arrow files are known by their beginnings; how a text is written is found
 in its first rows, may be said by the flags, and is signed with the upload.`,
 		Example: lines("concordat dataset upload clinic.patients patients.csv --key .concordat/keys/dana.key",
+			"concordat dataset upload clinic.patients patients.csv --tolerate 0.1% --key dana.key",
 			"concordat dataset upload clinic.patients 2024.parquet 2025.parquet --key dana.key",
 			"concordat dataset upload clinic.patients export.txt --delimiter ';' --decimal , --date DD.MM.YYYY --key dana.key"),
 		Args: cobra.MinimumNArgs(2),
 	}
 	format := formatFlag(c, present.Table, present.JSON)
 	reading := readingFlags(c)
+	tolerate := c.Flags().String("tolerate", "", "bad rows that may be left out: a number, or a share such as 0.1% (none)")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		f, err := format()
 		if err != nil {
@@ -75,6 +78,9 @@ in its first rows, may be said by the flags, and is signed with the upload.`,
 		}
 		u, err := reading()
 		if err != nil {
+			return err
+		}
+		if u.Tolerate, err = parseTolerance(*tolerate); err != nil {
 			return err
 		}
 		u.Dataset, u.File, u.More = args[0], args[1], args[2:]

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"strconv"
 	"strings"
 
 	"concordat.dev/protocol/upload"
@@ -35,4 +36,22 @@ func readingFlags(c *cobra.Command) func() (client.Upload, error) {
 		}
 		return u, usagef("--file-format %q: it is csv, jsonl, parquet or arrow", u.Format)
 	}
+}
+
+// parseTolerance reads how many bad rows may be left out: "20" or "0.1%".
+func parseTolerance(text string) (t upload.Tolerance, err error) {
+	if text == "" {
+		return t, nil
+	}
+	if share, ok := strings.CutSuffix(text, "%"); ok {
+		percent, err := strconv.ParseFloat(share, 64)
+		if err != nil || !(percent >= 0 && percent <= 100) {
+			return t, usagef("--tolerate %q: a share is from 0%% to 100%%", text)
+		}
+		return upload.Tolerance{Share: percent / 100}, nil
+	}
+	if t.Rows, err = strconv.ParseInt(text, 10, 64); err != nil || t.Rows < 0 {
+		return t, usagef("--tolerate %q: say how many rows, or a share such as 0.1%%", text)
+	}
+	return t, nil
 }

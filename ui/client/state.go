@@ -12,10 +12,11 @@ import (
 
 	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/upload"
+	"filippo.io/age"
 )
 
 // uploadState is what an interrupted upload needs to go on: which files they were, under which name it was opened, and what was sent. It
-// holds digests only, no key and no rows.
+// holds digests and the key that opens the ingest report, no rows.
 type uploadState struct {
 	file string
 	mu   sync.Mutex
@@ -26,6 +27,26 @@ type uploadState struct {
 	Key      string       `json:"key"` // idempotency key of the upload
 	ID       string       `json:"id"`
 	Parts    []sentPart   `json:"parts"`
+	Reader   string       `json:"reader"` // the age identity that the ingest report is sealed to
+}
+
+// reader is the identity that the ingest report is sealed to, made for this upload and kept until the report is there.
+func (s *uploadState) reader() (*age.HybridIdentity, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.Reader != "" {
+		id, err := age.ParseHybridIdentity(s.Reader)
+		if err != nil {
+			return nil, fmt.Errorf("take the upload up again: %s: %w; remove the file to start anew", s.file, err)
+		}
+		return id, nil
+	}
+	id, err := age.GenerateHybridIdentity()
+	if err != nil {
+		return nil, fmt.Errorf("make a recipient for the ingest report: %w", err)
+	}
+	s.Reader = id.String()
+	return id, s.write()
 }
 
 // sentPart is a part as it was sent. Plain is the digest of its rows, which tells whether the file still is the one that was begun.

@@ -31,6 +31,7 @@ type Upload struct {
 	Format    string         // upload.CSV and so on; what is not said of format, dialect and columns is found in the file
 	Dialect   upload.Dialect // how texts are written
 	Columns   []string       // in order, of a text without header
+	Tolerate  upload.Tolerance
 	Steward   key.Private
 	Program   string // name and version of the program that encrypts, for the statement
 	Home      string // where the state is kept that lets an interrupted upload go on
@@ -78,13 +79,25 @@ func (u *Upload) Run(ctx context.Context) ([]byte, error) {
 	if u.Dialect != (upload.Dialect{}) {
 		statement.Dialect = &u.Dialect
 	}
+	if u.Tolerate != (upload.Tolerance{}) {
+		statement.Tolerate = &u.Tolerate
+	}
+	reader, err := s.reader()
+	if err != nil {
+		return nil, err
+	}
+	statement.Report = reader.Recipient().String()
 	if len(source.files) > 1 {
 		statement.Files = source.counts(u.PartSize)
 	}
 	for n := range s.Parts {
 		statement.Parts = append(statement.Parts, s.Parts[n].Part)
 	}
-	report, err := u.complete(ctx, statement)
+	sealed, err := u.complete(ctx, statement)
+	if err != nil {
+		return nil, err
+	}
+	report, err := upload.OpenReport(reader, sealed)
 	if err != nil {
 		return nil, err
 	}

@@ -66,6 +66,13 @@ func TestReport(t *testing.T) {
 			"column  type     missing  out of domain (NULL)  not finite (NULL)  out of bounds (clamped)\n" +
 			"──────  ───────  ───────  ────────────────────  ─────────────────  ───────────────────────\n" +
 			"age     integer        4                     0                  0                        0\n",
+		`{"dataset":"d","accepted":true,"read":4,"rows":3,"units":2,"tolerated":1,"dropped":{"bad":1,"shared_unit":2},"identifiers":{"first":2,"second":1,"linked":1,"crowded":1},"errors":[{"file":2,"row":7,"column":"age","cause":"not an integer","value":"\"x\""}],"error_counts":{"type":1}}`: "d accepted: 3 rows of 2 units\n" +
+			"2 rows with a second identifier that stands beside several first ones were dropped\n1 row with errors were dropped, 1 tolerated\n" +
+			"  file 2, row 7, column age: not an integer: \"x\"\n" +
+			"2 rows by the first identifier, 1 by the second as no row says whose it is, 1 by the first one beside it in other rows\n" +
+			"1 first identifier with too many second ones beside them link nothing; look for placeholders\n" +
+			"column  type  missing  out of domain (NULL)  not finite (NULL)  out of bounds (clamped)\n" +
+			"──────  ────  ───────  ────────────────────  ─────────────────  ───────────────────────\n",
 	} {
 		r, err := present.ParseReport([]byte(raw))
 		if err != nil {

@@ -29,10 +29,18 @@ type Report struct {
 	Dropped struct {
 		NoUnit        int64 `json:"no_unit"`
 		MalformedUnit int64 `json:"malformed_unit"`
+		SharedUnit    int64 `json:"shared_unit"`
 		Excess        int64 `json:"excess"`
 		ExcessUnits   int64 `json:"excess_units"`
 		Bad           int64 `json:"bad"`
 	} `json:"dropped"`
+	Identifiers *struct {
+		First   int64 `json:"first"`
+		Second  int64 `json:"second"`
+		Linked  int64 `json:"linked"`
+		Crowded int64 `json:"crowded"`
+	} `json:"identifiers"`
+	Tolerated   int64 `json:"tolerated"`
 	Duplicates  int64 `json:"duplicates"`
 	RowsPerUnit *struct {
 		P50  int64  `json:"p50"`
@@ -40,13 +48,17 @@ type Report struct {
 		Max  int64  `json:"max"`
 		Hint string `json:"hint"`
 	} `json:"rows_per_unit"`
-	Errors []struct {
-		Row    int64  `json:"row"`
-		Column string `json:"column"`
-		Cause  string `json:"cause"`
-		Value  string `json:"value"`
-	} `json:"errors"`
+	Errors      []RowError       `json:"errors"`
 	ErrorCounts map[string]int64 `json:"error_counts"`
+}
+
+// RowError is one bad row.
+type RowError struct {
+	File   int    `json:"file"`
+	Row    int64  `json:"row"`
+	Column string `json:"column"`
+	Cause  string `json:"cause"`
+	Value  string `json:"value"`
 }
 
 // ParseReport reads the JSON of a worker's report.
@@ -76,11 +88,19 @@ func (r Report) Write(w io.Writer) error {
 	}{
 		{r.Dropped.NoUnit, "without an identifier were dropped"},
 		{r.Dropped.MalformedUnit, "with a malformed identifier were dropped"},
+		{r.Dropped.SharedUnit, "with a second identifier that stands beside several first ones were dropped"},
 		{r.Dropped.Excess, fmt.Sprintf("beyond the cap of rows of one unit were dropped (%s)", Count(r.Dropped.ExcessUnits, "unit"))},
-		{r.Dropped.Bad, "with errors were dropped"},
+		{r.Dropped.Bad, fmt.Sprintf("with errors were dropped, %s tolerated", Integer(r.Tolerated))},
 	} {
 		if d.n > 0 {
 			fmt.Fprintf(w, "%s %s\n", Count(d.n, "row"), d.what)
+		}
+	}
+	r.errors(w)
+	if i := r.Identifiers; i != nil {
+		fmt.Fprintf(w, "%s by the first identifier, %s by the second as no row says whose it is, %s by the first one beside it in other rows\n", Count(i.First, "row"), Integer(i.Second), Integer(i.Linked))
+		if i.Crowded > 0 {
+			fmt.Fprintf(w, "%s with too many second ones beside them link nothing; look for placeholders\n", Count(i.Crowded, "first identifier"))
 		}
 	}
 	if len(r.Ignored) > 0 {
@@ -107,10 +127,23 @@ func (r Report) rejected(w io.Writer) error {
 	if len(kinds) > 1 {
 		fmt.Fprintf(w, "%s\n", strings.Join(kinds, ", "))
 	}
+	r.errors(w)
+	return nil
+}
+
+// errors prints those that are spelled out, and how many more there are.
+func (r Report) errors(w io.Writer) {
+	var all int64
+	for _, n := range r.ErrorCounts {
+		all += n
+	}
 	for _, e := range r.Errors {
 		where := "row " + Integer(e.Row)
 		if e.Row <= 0 {
 			where = "file"
+		}
+		if e.File > 0 {
+			where = "file " + Integer(int64(e.File)) + ", " + where
 		}
 		if e.Column != "" {
 			where += ", column " + Clean(e.Column)
@@ -124,5 +157,4 @@ func (r Report) rejected(w io.Writer) error {
 	if more := all - int64(len(r.Errors)); more > 0 {
 		fmt.Fprintf(w, "  and %s more\n", Integer(more))
 	}
-	return nil
 }

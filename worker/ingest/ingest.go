@@ -33,16 +33,18 @@ const DefaultMaxRows = 1000
 
 // Options say how a file is read.
 type Options struct {
-	Policy     document.Policy
-	Tokenizer  *token.Tokenizer // of the policy's namespace; nil for unit: none
-	Second     *token.Tokenizer // of the namespace's second identifier, where the policy's unit has one
-	Tolerance  int64            // bad rows that may be left out; with more the file is rejected
-	Parallel   int              // parsers at once; default GOMAXPROCS
-	MaxBytes   int64            // most bytes of text after decompression; 0 is no limit
-	Format     string           // upload.CSV and so on; empty: what the first bytes say
-	Dialect    upload.Dialect   // how texts are written
-	Fields     []string         // names of the fields, for a dialect without header
-	ShowValues bool             // quote offending values in errors: only where nobody but the owner reads the report
+	Policy    document.Policy
+	Tokenizer *token.Tokenizer // of the policy's namespace; nil for unit: none
+	Second    *token.Tokenizer // of the namespace's second identifier, where the policy's unit has one
+	Tolerance int64            // bad rows that may be left out; with more the file is rejected
+	// ToleratedShare of the rows may be left out as well, whichever is more.
+	ToleratedShare float64
+	Parallel       int            // parsers at once; default GOMAXPROCS
+	MaxBytes       int64          // most bytes of text after decompression; 0 is no limit
+	Format         string         // upload.CSV and so on; empty: what the first bytes say
+	Dialect        upload.Dialect // how texts are written
+	Fields         []string       // names of the fields, for a dialect without header
+	ShowValues     bool           // quote offending values in errors: only where nobody but the owner reads the report
 }
 
 // Source opens a file from its start. It is opened again when a unit has more rows than the cap, or a row is that of a unit which another row names. What it gives has to be

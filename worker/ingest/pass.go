@@ -135,7 +135,7 @@ func (p *pass) block(b *block) error {
 		p.judge(b)
 	}
 	p.count(b)
-	if p.rejected() || p.overflow || p.one == nil && p.links != nil && p.links.met || len(b.sources) == 0 {
+	if p.options.ToleratedShare == 0 && p.rejected() || p.overflow || p.one == nil && p.links != nil && p.links.met || len(b.sources) == 0 {
 		return nil
 	}
 	return p.sink.Write(b.batch(p.shape))
@@ -228,7 +228,12 @@ func (p *pass) count(b *block) {
 	r.Rows += int64(len(b.sources))
 }
 
-func (p *pass) rejected() bool { return p.report.Dropped.Bad > p.options.Tolerance }
+// rejected says whether too many of the rows so far are bad.
+func (p *pass) rejected() bool { return p.report.Dropped.Bad > p.tolerated() }
+
+func (p *pass) tolerated() int64 {
+	return max(p.options.Tolerance, int64(p.options.ToleratedShare*float64(p.report.Read)))
+}
 
 // finish completes the report; units are those of the first pass, where there were two.
 func (p *pass) finish(units *units) (Report, error) {
@@ -248,12 +253,15 @@ func (p *pass) finish(units *units) (Report, error) {
 		r.RowsPerUnit = quantiles(units.histogram(limit))
 		r.Dropped.ExcessUnits = int64(len(p.excess))
 	}
+	r.Tolerated = p.tolerated()
 	if p.rejected() {
 		cause := "unknown"
 		if len(r.Errors) > 0 {
-			cause = r.Errors[0].String()
+			first := r.Errors[0]
+			first.Value = "" // errors may be logged
+			cause = first.String()
 		}
-		return *r, fmt.Errorf("%w: dataset %s: %d bad rows, %d tolerated; the first: %s", ErrRejected, r.Dataset, r.Dropped.Bad, p.options.Tolerance, cause)
+		return *r, fmt.Errorf("%w: dataset %s: %d bad rows, %d tolerated; the first: %s", ErrRejected, r.Dataset, r.Dropped.Bad, r.Tolerated, cause)
 	}
 	r.Accepted = true
 	return *r, nil

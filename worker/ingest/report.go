@@ -18,8 +18,9 @@ type Report struct {
 	Rows        int64            `json:"rows"`  // rows that stay
 	Units       int64            `json:"units"` // different units among them
 	Columns     []ColumnReport   `json:"columns"`
-	Header      []string         `json:"header"`  // the names in the file's first record, at most 50
-	Ignored     []string         `json:"ignored"` // columns of the file that weren't read: hidden, or not in the policy
+	Header      []string         `json:"header"`    // the names in the file's first record, at most 50
+	Ignored     []string         `json:"ignored"`   // columns of the file that weren't read: hidden, or not in the policy
+	Tolerated   int64            `json:"tolerated"` // bad rows that might be left out
 	Dropped     Dropped          `json:"dropped"`
 	Duplicates  int64            `json:"duplicates"` // rows of a unique dataset whose unit came before
 	RowsPerUnit *RowsPerUnit     `json:"rows_per_unit,omitempty"`

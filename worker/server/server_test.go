@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"filippo.io/age"
 	"github.com/rs/zerolog"
 
 	"concordat.dev/protocol/answer"
@@ -27,6 +28,7 @@ import (
 	"concordat.dev/protocol/receipt"
 	"concordat.dev/protocol/statement"
 	"concordat.dev/protocol/upload"
+	"concordat.dev/worker/ingest"
 	"concordat.dev/worker/server"
 	"concordat.dev/worker/storage"
 )
@@ -45,6 +47,8 @@ type world struct {
 	grantKey key.Private
 	bundle   *document.Bundle
 	cfg      server.Config
+	reader   *age.HybridIdentity // that reports are sealed to
+	tolerate *upload.Tolerance
 	client   concordatv1connect.WorkerServiceClient
 	log      *bytes.Buffer
 }
@@ -61,7 +65,7 @@ func must[T any](t *testing.T) func(T, error) T {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, mesh: marbletest.New(t), clinic: must[key.Private](t)(key.Generate()), grantKey: must[key.Private](t)(key.Generate()), log: &bytes.Buffer{}}
+	w := &world{t: t, mesh: marbletest.New(t), clinic: must[key.Private](t)(key.Generate()), grantKey: must[key.Private](t)(key.Generate()), log: &bytes.Buffer{}, reader: must[*age.HybridIdentity](t)(age.GenerateHybridIdentity())}
 	pin := canon.Sum([]byte("pin")).String()
 	p := document.Policy{
 		APIVersion: document.APIVersion, Kind: "Policy", Dataset: dataset, Owner: "clinic", Unit: document.Unit{Column: "id", Namespace: "patient", Unique: true},
@@ -155,6 +159,7 @@ func (w *world) ingest(csv string, change func(*concordatv1.IngestRequest)) (*co
 	}
 	envelope := must[interface{ Marshal() ([]byte, error) }](t)(upload.Sign(upload.Statement{
 		Target: target, Format: upload.CSV, Columns: []string{"id", "male", "age"}, Parts: []upload.Part{part}, Client: "test", Issued: "2026-11-23T12:00:00Z",
+		Report: w.reader.Recipient().String(), Tolerate: w.tolerate,
 	}, w.clinic))
 	request := &concordatv1.IngestRequest{
 		Documents: documents, Dataset: dataset, Version: 1, UploadId: "u1", IdentityWrap: offered.Msg.GetIdentityWrap(),
@@ -168,6 +173,15 @@ func (w *world) ingest(csv string, change func(*concordatv1.IngestRequest)) (*co
 		return nil, err
 	}
 	return r.Msg, nil
+}
+
+// report opens the report of an ingest.
+func (w *world) report(r *concordatv1.IngestResponse) (out ingest.Report) {
+	w.t.Helper()
+	if err := json.Unmarshal(must[[]byte](w.t)(upload.OpenReport(w.reader, r.GetReport())), &out); err != nil {
+		w.t.Fatal(err)
+	}
+	return out
 }
 
 // rows is a file of 400 patients.
@@ -352,14 +366,36 @@ func TestBadRowsAreReported(t *testing.T) {
 	if err != nil || got.GetAccepted() || got.GetSealed() != nil {
 		t.Fatalf("a duplicate in a unique dataset: accepted %v, %v", got.GetAccepted(), err)
 	}
-	var report struct {
-		Errors []struct {
-			Row    int64  `json:"row"`
-			Column string `json:"column"`
-		} `json:"errors"`
+	if bytes.Contains(got.GetReport(), []byte("duplicate")) {
+		t.Errorf("the coordinator reads %s", got.GetReport())
 	}
-	if err := json.Unmarshal(got.GetReport(), &report); err != nil || len(report.Errors) == 0 || report.Errors[0].Column != "id" {
-		t.Errorf("report %s: %v", got.GetReport(), err)
+	if report := w.report(got); report.Accepted || len(report.Errors) != 1 || report.Errors[0].Column != "id" {
+		t.Errorf("report %+v", report)
+	}
+}
+
+// The owner's tolerance is what the steward signed; values in the report are for the owner's eyes.
+func TestToleratedRowsAreLeftOut(t *testing.T) {
+	w := newWorld(t)
+	const csv = "id,male,age\np1,0,thirty\np2,1,40\np3,0,50\np4,1,60\n"
+	for _, c := range []struct {
+		tolerate *upload.Tolerance
+		accepted bool
+	}{
+		{nil, false}, {&upload.Tolerance{Rows: 1}, true}, {&upload.Tolerance{Share: 0.2}, false}, {&upload.Tolerance{Share: 0.25}, true},
+	} {
+		w.tolerate = c.tolerate
+		got, err := w.ingest(csv, nil)
+		if err != nil || got.GetAccepted() != c.accepted {
+			t.Fatalf("%+v: accepted %v, %v", c.tolerate, got.GetAccepted(), err)
+		}
+		report := w.report(got)
+		if report.Accepted != c.accepted || report.Rows != 3 || report.Dropped.Bad != 1 || len(report.Errors) != 1 || report.Errors[0].Value != `"thirty"` || report.ErrorCounts["type"] != 1 {
+			t.Errorf("%+v: %+v", c.tolerate, report)
+		}
+	}
+	if strings.Contains(w.log.String(), "thirty") {
+		t.Errorf("a value in the log: %s", w.log)
 	}
 }
 

@@ -79,7 +79,7 @@ func (s service) Ingest(ctx context.Context, req *connect.Request[concordatv1.In
 	sealed, report, err := s.seal(ctx, documents, m, statement)
 	switch {
 	case errors.Is(err, ingest.ErrRejected):
-		return answerIngest(nil, report)
+		return answerIngest(nil, statement, report)
 	case errors.Is(err, ingest.ErrFormat), errors.Is(err, ingest.ErrPart), errors.Is(err, storage.ErrWrap):
 		return nil, connectError(fault.New(op, fault.Invalid, err))
 	case err != nil:
@@ -104,7 +104,7 @@ func (s service) Ingest(ctx context.Context, req *connect.Request[concordatv1.In
 	}
 	return answerIngest(&concordatv1.SealedDataset{
 		Dataset: m.GetDataset(), Version: m.GetVersion(), Digest: sealed.Digest.String(), Objects: sealed.Objects, Wrap: sealed.Wrap, Registration: signed,
-	}, report)
+	}, statement, report)
 }
 
 // rulesOf is the digest of what a dataset's tokens are made by, none for public data.
@@ -116,9 +116,13 @@ func rulesOf(b *document.Bundle, dataset string) (canon.Digest, error) {
 	return token.RulesDigest(policy.Unit, b.Manifest.Namespaces[policy.Unit.Namespace])
 }
 
-func answerIngest(sealed *concordatv1.SealedDataset, report ingest.Report) (*connect.Response[concordatv1.IngestResponse], error) {
+// answerIngest seals the report, which holds values, to the client that sent the file.
+func answerIngest(sealed *concordatv1.SealedDataset, statement upload.Statement, report ingest.Report) (*connect.Response[concordatv1.IngestResponse], error) {
 	b, err := json.Marshal(report)
 	if err != nil {
+		return nil, connectError(fault.New("ingest", fault.Internal, err))
+	}
+	if b, err = upload.SealReport(statement.Report, report.Accepted, b); err != nil {
 		return nil, connectError(fault.New("ingest", fault.Internal, err))
 	}
 	return connect.NewResponse(&concordatv1.IngestResponse{Sealed: sealed, Report: b, Accepted: sealed != nil}), nil
@@ -165,7 +169,10 @@ func (s *Server) seal(ctx context.Context, documents *admit.Documents, m *concor
 		return storage.Sealed{}, ingest.Report{}, err
 	}
 	policy := documents.Bundle.Policies[m.GetDataset()]
-	options := ingest.Options{Policy: *policy, MaxBytes: maxText}
+	options := ingest.Options{Policy: *policy, MaxBytes: maxText, ShowValues: true} // the report is sealed to the owner
+	if t := statement.Tolerate; t != nil {
+		options.Tolerance, options.ToleratedShare = t.Rows, t.Share
+	}
 	if !policy.Unit.None {
 		rules := manifest.Namespaces[policy.Unit.Namespace]
 		if options.Tokenizer, options.Second, err = token.ForUnit(keys.tokens(), manifest.Collaboration, policy.Unit, rules); err != nil {

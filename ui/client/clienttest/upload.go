@@ -122,8 +122,12 @@ func (c *Coordinator) CompleteUpload(_ context.Context, r *connect.Request[conco
 	if report == "" {
 		report = fmt.Sprintf(`{"dataset":%q,"accepted":true,"read":1,"rows":1,"units":1}`, c.Upload.target.Dataset)
 	}
+	sealed, err := upload.SealReport(c.Upload.Signed.Report, true, []byte(report))
+	if err != nil {
+		return connect.NewError(connect.CodeInternal, err)
+	}
 	c.Upload.state = "registered"
-	return stream.Send(&concordatv1.CompleteUploadEvent{Event: &concordatv1.CompleteUploadEvent_Report{Report: []byte(report)}})
+	return stream.Send(&concordatv1.CompleteUploadEvent{Event: &concordatv1.CompleteUploadEvent_Report{Report: sealed}})
 }
 
 // open verifies and decrypts everything.
