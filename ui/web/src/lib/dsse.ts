@@ -32,7 +32,7 @@ export function pae(payloadType: string, payload: Uint8Array): Uint8Array<ArrayB
   return concatBytes(text(`DSSEv1 ${type.length} `), type, text(` ${payload.length} `), payload);
 }
 
-interface Wire {
+export interface Wire {
   readonly payloadType: string;
   readonly payload: string;
   readonly signatures: readonly { readonly keyid: string; readonly sig: string }[];
@@ -40,7 +40,11 @@ interface Wire {
 
 /** Reads an envelope in canonical JSON, and nothing else. It verifies nothing. */
 export function parseEnvelope(bytes: Uint8Array): Envelope {
-  const wire = parseCanonical<Partial<Wire>>(bytes);
+  return readEnvelope(parseCanonical<Partial<Wire>>(bytes));
+}
+
+/** Reads an envelope that is part of a larger object. */
+export function readEnvelope(wire: Partial<Wire>): Envelope {
   const { payloadType, payload, signatures } = wire;
   const fields = Object.keys(wire).length;
   if (fields !== 3 || typeof payloadType !== "string" || typeof payload !== "string" || !Array.isArray(signatures))
