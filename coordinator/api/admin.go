@@ -26,6 +26,9 @@ func (s adminService) Status(ctx context.Context, _ *connect.Request[concordatv1
 		Collaborations: s.State.Collaborations(), Unprotected: s.State.Unprotected(),
 		LogSize: uint64(s.State.Tree().Size()), //nolint:gosec // never negative
 	}
+	if s.Identity != nil && s.Identity.Root != nil {
+		out.Root = s.Identity.Root.Raw
+	}
 	if _, size, ok := s.State.Head(); ok {
 		out.CosignedSize = uint64(size) //nolint:gosec // never negative
 	}

@@ -1991,6 +1991,7 @@ type StatusResponse struct {
 	Waiting           uint32                 `protobuf:"varint,19,opt,name=waiting,proto3" json:"waiting,omitempty"`                               // pieces of work for which it waits for a worker
 	Storage           string                 `protobuf:"bytes,20,opt,name=storage,proto3" json:"storage,omitempty"`                                // of this coordinator: ok | failing: it could not list the object store, checked at most every 10 seconds
 	CaughtUp          bool                   `protobuf:"varint,21,opt,name=caught_up,json=caughtUp,proto3" json:"caught_up,omitempty"`             // this coordinator could serve a decision just now
+	Root              []byte                 `protobuf:"bytes,22,opt,name=root,proto3" json:"root,omitempty"`                                      // DER of the root certificate, for those who cannot see the chain of the connection: root_certificate is its digest
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -2170,6 +2171,13 @@ func (x *StatusResponse) GetCaughtUp() bool {
 		return x.CaughtUp
 	}
 	return false
+}
+
+func (x *StatusResponse) GetRoot() []byte {
+	if x != nil {
+		return x.Root
+	}
+	return nil
 }
 
 type Witness struct {
@@ -3375,7 +3383,7 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\x02id\x18\x02 \x01(\tR\x02id\"+\n" +
 	"\x0fReceiptResponse\x12\x18\n" +
 	"\areceipt\x18\x01 \x01(\fR\areceipt\"\x0f\n" +
-	"\rStatusRequest\"\xb5\x05\n" +
+	"\rStatusRequest\"\xc9\x05\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04mode\x18\x01 \x01(\tR\x04mode\x12\x16\n" +
 	"\x06ledger\x18\x02 \x01(\tR\x06ledger\x12\x12\n" +
@@ -3398,7 +3406,8 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\arunning\x18\x12 \x01(\rR\arunning\x12\x18\n" +
 	"\awaiting\x18\x13 \x01(\rR\awaiting\x12\x18\n" +
 	"\astorage\x18\x14 \x01(\tR\astorage\x12\x1b\n" +
-	"\tcaught_up\x18\x15 \x01(\bR\bcaughtUp\"E\n" +
+	"\tcaught_up\x18\x15 \x01(\bR\bcaughtUp\x12\x12\n" +
+	"\x04root\x18\x16 \x01(\fR\x04root\"E\n" +
 	"\aWitness\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x14\n" +
