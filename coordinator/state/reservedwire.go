@@ -1,6 +1,9 @@
 package state
 
-import "concordat.dev/policies/mechanism"
+import (
+	"concordat.dev/policies/mechanism"
+	"concordat.dev/protocol/canon"
+)
 
 func (r Reserved) record() []byte {
 	out := make(record, 0, 1280)
@@ -64,6 +67,39 @@ func (s *Shortage) read(b []byte) error {
 			s.Left.Queries = f.number()
 		case 7:
 			s.Message = f.text()
+		default:
+			return false
+		}
+		return true
+	})
+}
+
+func (r Record) record() []byte {
+	out := make(record, 0, 512+len(r.Body))
+	out.text(1, r.Query)
+	out.raw(2, r.Body)
+	out.text(3, r.Object)
+	out.text(4, string(r.Digest))
+	out.text(5, r.Lost)
+	out.text(6, r.Held)
+	return out
+}
+
+func (r *Record) read(b []byte, _ names) error {
+	return fields(b, func(f field) bool {
+		switch f.num {
+		case 1:
+			r.Query = f.text()
+		case 2:
+			r.Body = f.raw()
+		case 3:
+			r.Object = f.text()
+		case 4:
+			r.Digest = canon.Digest(f.bytes)
+		case 5:
+			r.Lost = f.text()
+		case 6:
+			r.Held = f.text()
 		default:
 			return false
 		}

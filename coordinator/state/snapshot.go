@@ -21,6 +21,7 @@ const (
 	snapshotFrames  byte = 2
 
 	frameHead    byte = 'h' // JSON of what does not grow with the log
+	frameCounts  byte = 'n' // how many queries and entries follow, so that a reader makes room for them once
 	frameQuery   byte = 'q'
 	framePrice   byte = 'p' // the reservation in the budgets of the query before it
 	frameEntry   byte = 'e'
@@ -79,6 +80,7 @@ func (f frozen) write(w io.Writer) error {
 	out := frames{bufio.NewWriterSize(w, 1<<20)}
 	_ = out.w.WriteByte(snapshotFrames) // bufio keeps the first error, and Flush tells it
 	out.frame(frameHead, f.head)
+	out.frame(frameCounts, binary.AppendUvarint(binary.AppendUvarint(nil, uint64(len(f.queries))), uint64(len(f.entries))))
 	for i, q := range f.queries {
 		out.frame(frameQuery, q.record())
 		if p := f.prices[i]; p != nil {
@@ -174,6 +176,8 @@ func (s *state) restore(in *bufio.Reader) error {
 		switch kind {
 		case frameHead:
 			err = s.restoreHead(payload)
+		case frameCounts:
+			err = s.makeRoom(payload)
 		case frameQuery:
 			q := &Query{}
 			err = q.read(payload, known)
@@ -210,6 +214,22 @@ func (s *state) restoreHead(payload []byte) error {
 	s.Queries, s.Requests, s.Paid, s.Seen = fresh.Queries, fresh.Requests, fresh.Paid, fresh.Seen
 	s.Budget.Reservations = fresh.Budget.Reservations
 	return s.checkVersion()
+}
+
+// maxRoom bounds what a snapshot has room made for before it shows that it holds so much.
+const maxRoom = 1 << 24
+
+func (s *state) makeRoom(payload []byte) error {
+	queries, n := binary.Uvarint(payload)
+	entries, k := binary.Uvarint(payload[max(0, n):])
+	if n <= 0 || k <= 0 {
+		return errSnapshot
+	}
+	queries, entries = min(queries, maxRoom), min(entries, maxRoom)
+	s.Order, s.Entries = make([]string, 0, queries), make([]Entry, 0, entries)
+	s.Queries, s.Budget.Reservations = make(map[string]*Query, queries), make(map[string]*budget.Reservation, queries)
+	s.Requests, s.Paid = make(map[string]string, queries), make(map[string]string, queries)
+	return nil
 }
 
 // remember takes a query in, with what is found by it.

@@ -21,8 +21,9 @@ func TestRecords(t *testing.T) {
 		var e, backE Entry
 		var v budget.Reservation
 		var c Command
+		var rec, backRec Record
 		told, back := Reserved{Answer: &Query{}, Short: &Shortage{}}, Reserved{}
-		for _, p := range []any{&q, &e, &v, &c, &told.Query, told.Answer, told.Short, &told.Review} {
+		for _, p := range []any{&q, &e, &v, &c, &told.Query, told.Answer, told.Short, &told.Review, &rec} {
 			fill(reflect.ValueOf(p).Elem(), r)
 		}
 		q.pays = "p"
@@ -34,6 +35,9 @@ func TestRecords(t *testing.T) {
 		}
 		if backV, err := readReservation(recordOf(&v), names{}); err != nil || !alike(&v, backV) {
 			t.Errorf("reservation: %v\n%+v\n%+v", err, v, backV)
+		}
+		if err := backRec.read(rec.record(), nil); err != nil || !alike(&rec, &backRec) {
+			t.Errorf("record: %v\n%+v\n%+v", err, rec, backRec)
 		}
 		if err := back.read(told.record(), nil); err != nil || !alike(&told, &back) {
 			t.Errorf("reserved: %v\n%+v\n%+v", err, told, back)
