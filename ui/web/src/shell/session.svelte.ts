@@ -37,26 +37,46 @@ class CurrentSession {
 
 export const session = new CurrentSession();
 
-/** The newest manifest of one collaboration with its policies, shared by the pages below it. */
+/** The manifest in force of one collaboration with its policies, and a newer one that waits for signatures; shared by the pages below it. */
 class CurrentRoom {
   collaboration = $state("");
+  /** In force, or that was last; before the first, what is proposed. */
   room: Room | undefined = $state.raw();
+  /** The newest version, where it is not yet in force. */
+  proposal: Room | undefined = $state.raw();
   fault: unknown = $state.raw();
 
   async load(collaboration: string): Promise<void> {
     if (collaboration !== this.collaboration) {
       this.room = undefined;
+      this.proposal = undefined;
       this.collaboration = collaboration;
     }
     try {
-      const status = await api.participant.getManifest({ collaboration });
+      const newest = await readVersion(collaboration, 0);
+      const inForce = await lastInForce(newest);
       if (this.collaboration !== collaboration) return;
-      this.room = readRoom(status);
+      this.room = inForce ?? newest;
+      this.proposal = newest.status.state === "proposed" ? newest : undefined;
       this.fault = undefined;
     } catch (cause) {
       if (this.collaboration === collaboration) this.fault = cause;
     }
   }
+}
+
+/** One version of a collaboration's manifest; 0 is the newest, proposals included. */
+export async function readVersion(collaboration: string, version: number): Promise<Room> {
+  return readRoom(await api.participant.getManifest({ collaboration, version }));
+}
+
+async function lastInForce(newest: Room): Promise<Room | undefined> {
+  let at: Room | undefined = newest;
+  while (at && (at.status.state === "proposed" || at.status.state === "rejected")) {
+    const before: number = at.manifest.version - 1;
+    at = before > 0 ? await readVersion(newest.manifest.collaboration, before) : undefined;
+  }
+  return at;
 }
 
 export const room = new CurrentRoom();

@@ -1,12 +1,12 @@
 // Verification of a receipt, link by link, in the browser and without asking anybody, as protocol/receipt in Go: what it calls proved
 // follows from the receipt's bytes, and from the manifest's digest if the reader brings it. Two things it leaves to the command line: the
 // rules that documents have to keep among themselves, and the evidence of hardware.
-import type { Manifest } from "../../api/documents";
 import { fromBase64 } from "../base64";
 import { canonical, canonicalText, digest, parseCanonical } from "../canon";
 import type { Check } from "../check";
 import { type Checkpoint, leafRecord, medianTime, openCheckpoint } from "../checkpoint";
-import { payloadTypes, verifyEnvelope } from "../dsse";
+import { checkPolicies, missingApprovals, pinnedMesh } from "../documents";
+import { verifyEnvelope } from "../dsse";
 import { type PublicKey, parseKey } from "../ed25519";
 import { verifyEndorsement } from "../endorse";
 import { readMarbleRunManifest } from "../marble";
@@ -122,10 +122,6 @@ function fail(message: string): never {
   throw new Error(message);
 }
 
-function mesh(m: Manifest) {
-  return m.mesh ?? fail("the manifest pins no mesh");
-}
-
 function checkManifest({ digest, options }: Known): Outcome {
   if (!options.manifest)
     return ["claimed", `No manifest to compare with was given: compare ${digest} with what was signed.`];
@@ -135,15 +131,7 @@ function checkManifest({ digest, options }: Known): Outcome {
 
 async function checkDocuments({ receipt }: Known): Promise<Outcome> {
   const { manifest, policies } = receipt;
-  const digests = await Promise.all(policies.map((p) => digest(canonical(p))));
-  if (policies.length !== manifest.datasets.length || new Set(digests).size !== digests.length)
-    fail(`${manifest.datasets.length} datasets, ${policies.length} policies`);
-  for (const d of manifest.datasets) {
-    const at = (digests as string[]).indexOf(d.policy_digest);
-    const policy = policies[at] as { dataset?: unknown; owner?: unknown } | undefined;
-    if (policy?.dataset !== d.id || policy.owner !== d.owner)
-      fail(`the policy of ${d.id} is not the one that the manifest carries`);
-  }
+  await checkPolicies(manifest, policies);
   return [
     "proved",
     `${manifest.collaboration} version ${manifest.version}; ${policies.length} policies have the digests that the manifest carries.`,
@@ -152,37 +140,18 @@ async function checkDocuments({ receipt }: Known): Promise<Outcome> {
 
 async function checkApprovals({ receipt, digest }: Known): Promise<Outcome> {
   const { manifest, approvals, amends } = receipt;
-  const keys = manifest.participants.flatMap((p) => p.keys ?? []).map(parseKey);
-  const wanted = canonicalText({
-    type: "concordat.dev/statement/v1",
-    action: "approve",
-    ledger: mesh(manifest).ledger,
-    collaboration: manifest.collaboration,
-    version: manifest.version,
-    subject: digest,
-  });
-  const signers = new Set<string>();
-  for (const [i, envelope] of approvals.entries()) {
-    const by = await verifyEnvelope(envelope, payloadTypes.statement, keys);
-    if (new TextDecoder().decode(envelope.payload) !== wanted) fail(`approval ${i + 1} is not for this manifest`);
-    if (by.length !== envelope.signatures.length)
-      fail(`approval ${i + 1} has signatures by keys that the manifest does not name`);
-    for (const k of by) signers.add(k);
-  }
-  const missing = manifest.participants.filter(
-    (p) => (p.keys ?? []).filter((k) => signers.has(k)).length < (p.threshold ?? 1),
-  );
-  const [first] = missing;
-  if (!first) return ["proved", `All ${manifest.participants.length} participants signed it.`];
-  if (amends.length === 0) fail(`${first.id} did not sign with as many keys as the manifest demands`);
+  const missing = await missingApprovals(manifest, digest, approvals);
+  if (missing.length === 0) return ["proved", `All ${manifest.participants.length} participants signed it.`];
+  const names = missing.join(", ");
+  if (amends.length === 0) fail(`not signed, or with fewer keys than the manifest demands: ${names}`);
   return [
     "open",
-    `${missing.map((p) => p.id).join(", ")} did not sign: the receipt says that one owner only tightened its own policies. The command line checks that.`,
+    `${names} did not sign: the receipt says that one owner only tightened its own policies. The command line checks that.`,
   ];
 }
 
 async function checkRoot({ receipt }: Known): Promise<Outcome> {
-  const pinned = mesh(receipt.manifest).root_certificate;
+  const pinned = pinnedMesh(receipt.manifest).root_certificate;
   const found = await digest(receipt.root);
   if (found !== pinned) fail(`the root certificate is ${found}, the manifest pins ${pinned}`);
   return ["proved", "The root certificate of MarbleRun has the digest that the manifest carries."];
@@ -190,7 +159,7 @@ async function checkRoot({ receipt }: Known): Promise<Outcome> {
 
 async function checkWorker(k: Known): Promise<Outcome> {
   const { body, root, manifest } = k.receipt;
-  const payload = await verifyEndorsement(body, inTotoType, mesh(manifest).root_certificate, root, "worker");
+  const payload = await verifyEndorsement(body, inTotoType, pinnedMesh(manifest).root_certificate, root, "worker");
   const said = parseCanonical<{
     _type: string;
     predicateType: string;
@@ -217,7 +186,7 @@ async function checkWorker(k: Known): Promise<Outcome> {
 function checkRelease({ receipt, release, digest }: Known): Outcome {
   const m = receipt.manifest;
   const r = release ?? fail("there is no release");
-  const { ledger, mode } = mesh(m);
+  const { ledger, mode } = pinnedMesh(m);
   if (
     r.ledger !== ledger ||
     r.collaboration !== m.collaboration ||
@@ -246,7 +215,7 @@ async function checkResult({ receipt, release, subject }: Known): Promise<Outcom
 
 async function checkGrant(k: Known): Promise<Outcome> {
   const { receipt, release } = k;
-  const { ledger, root_certificate } = mesh(receipt.manifest);
+  const { ledger, root_certificate } = pinnedMesh(receipt.manifest);
   const keys = parseCanonical<{ type: string; ledger: string; log: string; grant: string }>(
     await verifyEndorsement(receipt.grant.keys, ledgerKeysType, root_certificate, receipt.root, "coordinator"),
   );
@@ -313,7 +282,7 @@ async function checkCheckpoint(k: Known): Promise<Outcome> {
   const m = k.receipt.manifest;
   k.head = await openCheckpoint(
     k.receipt.checkpoint,
-    mesh(m).ledger,
+    pinnedMesh(m).ledger,
     k.log ?? fail("there is no log key"),
     m.witnesses?.keys ?? [],
   );
@@ -338,7 +307,7 @@ function checkWitnesses({ receipt, head }: Known): Outcome {
 }
 
 async function checkProgram({ receipt, release }: Known): Promise<Outcome> {
-  const { mode, marblerun_manifest } = mesh(receipt.manifest);
+  const { mode, marblerun_manifest } = pinnedMesh(receipt.manifest);
   const worker = release?.worker ?? fail("there is no release");
   if (!worker.marblerun) {
     if (mode !== "simulation") fail("MarbleRun's manifest is missing, which says what program a worker is");
@@ -354,7 +323,7 @@ async function checkProgram({ receipt, release }: Known): Promise<Outcome> {
 }
 
 function checkAttestation({ receipt }: Known): Outcome {
-  if (mesh(receipt.manifest).mode === "simulation")
+  if (pinnedMesh(receipt.manifest).mode === "simulation")
     return ["claimed", "Simulation: no hardware vouches for the programs, and operators could see the data."];
   return ["open", "Quotes of hardware are checked by the command line, with the collateral of its vendor."];
 }
