@@ -31,6 +31,7 @@ import (
 	"concordat.dev/protocol/fault"
 	"concordat.dev/protocol/gen/concordat/v1/concordatv1connect"
 	"concordat.dev/protocol/grant"
+	"concordat.dev/protocol/handover"
 	"concordat.dev/protocol/key"
 	"concordat.dev/protocol/marble"
 )
@@ -38,6 +39,7 @@ import (
 // Replica is the part of a raft node that calls need.
 type Replica interface {
 	state.Applier
+	state.Clock
 	Sync(ctx context.Context) error
 	ID() string
 	Leader() string
@@ -65,8 +67,7 @@ type Config struct {
 // API serves all calls of one coordinator.
 type API struct {
 	Config
-	gate    gate
-	history seal.Key
+	gate gate
 
 	mu        sync.Mutex
 	compacted atomic.Uint64 // see Keep
@@ -75,6 +76,7 @@ type API struct {
 	minute  time.Time
 
 	keys atomic.Pointer[ledgerKeys]
+	held atomic.Pointer[handover.LedgerEstate] // what this mesh inherited, opened
 }
 
 // How long a call waits for the cluster before it says that it is unavailable.
@@ -109,7 +111,7 @@ func New(cfg Config) *API {
 	if cfg.CosignLimit == 0 {
 		cfg.CosignLimit = cosignLimit
 	}
-	a := &API{Config: cfg, history: cfg.Root.Key(seal.History), denials: map[string]int{}}
+	a := &API{Config: cfg, denials: map[string]int{}}
 	a.gate = gate{state: cfg.State, sync: cfg.Replica.Sync, now: cfg.Now, log: cfg.Logger, record: cfg.Record, denied: a.denied}
 	return a
 }
@@ -117,7 +119,7 @@ func New(cfg Config) *API {
 // People serves people, who sign their requests or whose page has a session. Only the status of the mesh, and where to sign in, is told to
 // anybody.
 func (a *API) People() http.Handler {
-	options := []connect.HandlerOption{connect.WithReadMaxBytes(maxRequest), connect.WithInterceptors(faults{a.Logger})}
+	options := []connect.HandlerOption{connect.WithReadMaxBytes(maxRequest), connect.WithInterceptors(faults{a})}
 	mux := http.NewServeMux()
 	mux.Handle(concordatv1connect.NewAnalystServiceHandler(analystService{a}, options...))
 	mux.Handle(concordatv1connect.NewParticipantServiceHandler(participantService{a}, options...))
@@ -125,8 +127,11 @@ func (a *API) People() http.Handler {
 	mux.Handle(concordatv1connect.NewAdminServiceHandler(adminService{a}, options...))
 	mux.Handle(concordatv1connect.NewDocumentServiceHandler(documentService{a}, options...))
 	mux.Handle(concordatv1connect.NewSessionServiceHandler(sessionService{a}, options...))
+	mux.Handle(concordatv1connect.NewHandoverServiceHandler(handoverService{a}, options...))
+	mux.HandleFunc("GET /handover", a.givePackage)
 	parts := http.NewServeMux()
 	parts.HandleFunc("PUT /upload/{id}/parts/{number}", a.putPart)
+	parts.HandleFunc("PUT /handover", a.takePackage)
 	parts.Handle("/", a.authenticated(mux))
 	return a.admitted(parts)
 }
@@ -136,14 +141,17 @@ func (a *API) authenticated(next http.Handler) http.Handler {
 	writer := connect.NewErrorWriter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v, err := a.verifier()
+		if moved := a.moved(r.URL.Path); moved != nil {
+			err = moved
+		}
 		switch {
 		case err == nil:
 			v.Handler(next).ServeHTTP(w, r)
-		case (r.URL.Path == concordatv1connect.AdminServiceStatusProcedure || r.URL.Path == concordatv1connect.SessionServiceGetProcedure) && r.Header.Get(authn.HeaderKey) == "":
+		case (r.URL.Path == concordatv1connect.AdminServiceStatusProcedure || r.URL.Path == concordatv1connect.SessionServiceGetProcedure || r.URL.Path == concordatv1connect.HandoverServiceSuccessorProcedure) && r.Header.Get(authn.HeaderKey) == "":
 			r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
 			next.ServeHTTP(w, r)
 		default:
-			_ = writer.Write(w, r, fault.Connect(err)) // the peer may be gone
+			_ = writer.Write(w, r, a.tellMoved(fault.Connect(err))) // the peer may be gone
 		}
 	})
 }
@@ -160,7 +168,7 @@ func (a *API) verifier() (*authn.Verifier, error) {
 // Marbles serves workers, over mutual TLS that admits that type alone.
 func (a *API) Marbles() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle(concordatv1connect.NewCoordinatorServiceHandler(workerService{a}, connect.WithInterceptors(faults{a.Logger})))
+	mux.Handle(concordatv1connect.NewCoordinatorServiceHandler(workerService{a}, connect.WithInterceptors(faults{a})))
 	return mux
 }
 
@@ -185,11 +193,15 @@ func (a *API) ledger() (*ledgerKeys, error) {
 // process may have accepted them. It returns what signs the ledger's log.
 func (a *API) Open() (*log.Signer, error) {
 	id := a.State.Basis().Ledger
-	logKey, err := key.FromSeed(a.Root.Derive(seal.Log, id))
+	if err := a.openEstate(); err != nil {
+		return nil, err
+	}
+	logSeed, grantSeed := a.seeds(id)
+	logKey, err := key.FromSeed(logSeed)
 	if err != nil {
 		return nil, err
 	}
-	grantKey, err := key.FromSeed(a.Root.Derive(seal.Grant, id))
+	grantKey, err := key.FromSeed(grantSeed)
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +225,7 @@ func (a *API) knows(k key.Public) bool {
 }
 
 // faults maps errors to codes on their way out, and logs those that are ours.
-type faults struct{ log zerolog.Logger }
+type faults struct{ *API }
 
 // WrapUnary implements connect.Interceptor.
 func (f faults) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
@@ -244,7 +256,7 @@ func (faults) WrapStreamingClient(next connect.StreamingClientFunc) connect.Stre
 func (f faults) out(procedure string, err error) error {
 	out := fault.Connect(err)
 	if out.Code() == connect.CodeInternal {
-		f.log.Error().Err(err).Str(fieldOperation, procedure[strings.LastIndexByte(procedure, '/')+1:]).Msg("call failed")
+		f.Logger.Error().Err(err).Str(fieldOperation, procedure[strings.LastIndexByte(procedure, '/')+1:]).Msg("call failed")
 	}
-	return out
+	return f.tellMoved(out)
 }

@@ -148,7 +148,7 @@ func (a *API) bundle(q state.Query, r sealedRelease, result answer.Result) (rece
 	if out.Result, err = result.Marshal(); err != nil {
 		return out, err
 	}
-	text, err := a.history.Open(q.SQL, q.ID)
+	text, err := a.history(q.Collaboration).Open(q.SQL, q.ID)
 	if err != nil {
 		return out, err
 	}
@@ -169,7 +169,7 @@ func (a *API) bundle(q state.Query, r sealedRelease, result answer.Result) (rece
 	if err != nil {
 		return out, err
 	}
-	out.Index, out.Salt, out.Checkpoint, out.Root = q.Receipt, entry.Salt, checkpoint, a.Identity.Root.Raw
+	out.Index, out.Salt, out.Checkpoint, out.Root = q.Receipt, entry.Salt, checkpoint, a.rootOf(m)
 	out.Proof, err = a.State.Tree().Inclusion(size, q.Receipt)
 	return out, err
 }

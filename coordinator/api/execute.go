@@ -125,11 +125,11 @@ func (a *API) executeRequest(q state.Query) (*concordatv1.ExecuteRequest, error)
 	if !ok || m.Digest != q.Manifest {
 		return nil, fmt.Errorf("query %s: its manifest version %d is gone", q.ID, q.Version)
 	}
-	text, err := a.history.Open(q.SQL, q.ID)
+	text, err := a.history(q.Collaboration).Open(q.SQL, q.ID)
 	if err != nil {
 		return nil, fmt.Errorf("query %s: %w", q.ID, err)
 	}
-	request := &concordatv1.ExecuteRequest{Documents: documents(m), Sql: string(text), Rho: q.Rho, Incident: newID()}
+	request := &concordatv1.ExecuteRequest{Documents: a.documents(m), Sql: string(text), Rho: q.Rho, Incident: newID()}
 	for _, ref := range q.Datasets {
 		for _, v := range a.State.Dataset(q.Collaboration, ref.Dataset).Versions {
 			if v.Version != ref.Version {
@@ -188,7 +188,7 @@ func (a *API) commit(ctx context.Context, asked, paid state.Query, r sealedRelea
 	if err != nil {
 		return released{}, err
 	}
-	name, digest, err := a.Store.PutRelease(ctx, paid.ID, newID(), plain)
+	name, digest, err := a.Store.PutRelease(ctx, a.releases(paid.Collaboration), paid.ID, newID(), plain)
 	if err != nil {
 		return released{}, fault.New("query", fault.Unavailable, err)
 	}
@@ -206,7 +206,7 @@ func (a *API) commit(ctx context.Context, asked, paid state.Query, r sealedRelea
 
 // stored opens the release of a query that was recorded.
 func (a *API) stored(ctx context.Context, q state.Query) (released, error) {
-	plain, err := a.Store.Release(ctx, q.Object, q.Digest)
+	plain, err := a.Store.Release(ctx, a.releases(q.Collaboration), q.Object, q.Digest)
 	if err != nil {
 		return released{}, err
 	}

@@ -35,6 +35,7 @@ const (
 	opCheckpoint     operation = "checkpoint"
 	opEntries        operation = "entries"
 	opReceipt        operation = "receipt"
+	opHandOver       operation = "hand_over"
 	opDraft          operation = "judge_draft"
 )
 
@@ -74,6 +75,7 @@ var (
 		opCheckpoint:     {roles: append([]string{founder}, anybody...)},
 		opEntries:        {roles: []string{steward, auditor, organisation}},
 		opReceipt:        {roles: anybody},
+		opHandOver:       {roles: []string{organisation, founder}},
 		opDraft:          {roles: append([]string{founder}, anybody...), pending: true},
 	}
 )

@@ -9,6 +9,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"concordat.dev/coordinator/seal"
 	"concordat.dev/coordinator/state"
 	"concordat.dev/protocol/fault"
 	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
@@ -91,13 +92,13 @@ func (s analystService) History(ctx context.Context, req *connect.Request[concor
 
 // search is what a call of the history narrows down.
 type search struct {
-	*API
+	texts                 seal.Ring
 	person, dataset, text string
 	since, until          time.Time
 }
 
 func (a *API) search(r *concordatv1.HistoryRequest) (search, error) {
-	s := search{API: a, person: r.GetPerson(), dataset: r.GetDataset(), text: strings.ToLower(r.GetText())}
+	s := search{texts: a.history(r.GetCollaboration()), person: r.GetPerson(), dataset: r.GetDataset(), text: strings.ToLower(r.GetText())}
 	for _, t := range []struct {
 		name, text string
 		into       *time.Time
@@ -124,7 +125,7 @@ func (s search) says(sealed []byte, id string) bool {
 	if s.text == "" {
 		return true
 	}
-	text, err := s.history.Open(sealed, id)
+	text, err := s.texts.Open(sealed, id)
 	return err == nil && strings.Contains(strings.ToLower(string(text)), s.text)
 }
 
@@ -143,7 +144,7 @@ func datasetsOf(q *state.Query) []string {
 }
 
 func (a *API) queryRecord(q state.Query) (queryRecord, error) {
-	text, err := a.history.Open(q.SQL, q.ID)
+	text, err := a.history(q.Collaboration).Open(q.SQL, q.ID)
 	if err != nil {
 		return queryRecord{}, err
 	}
@@ -169,7 +170,7 @@ func (a *API) noteRecord(n state.Note) (queryRecord, error) {
 	if len(n.SQL) == 0 {
 		return r, nil
 	}
-	text, err := a.history.Open(n.SQL, n.ID)
+	text, err := a.history(n.Collaboration).Open(n.SQL, n.ID)
 	r.SQL = string(text)
 	return r, err
 }

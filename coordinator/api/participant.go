@@ -129,7 +129,7 @@ func (s participantService) ListPlans(ctx context.Context, req *connect.Request[
 			r.State = "approved"
 		}
 		if len(p.SQL) > 0 {
-			text, err := s.history.Open(p.SQL, p.Query)
+			text, err := s.history(req.Msg.GetCollaboration()).Open(p.SQL, p.Query)
 			if err != nil {
 				return nil, err
 			}

@@ -186,7 +186,7 @@ func (q *query) refused(r answer.Refusal) outcome {
 
 // analyse has a worker judge and price the query; the answer is refused, or what execution would cost.
 func (q *query) analyse(ctx context.Context) (answer.Answer, *concordatv1.AnalyzeResponse, error) {
-	request := &concordatv1.AnalyzeRequest{Documents: documents(q.manifest), Sql: q.request.GetSql(), Rho: q.request.GetRho()}
+	request := &concordatv1.AnalyzeRequest{Documents: q.documents(q.manifest), Sql: q.request.GetSql(), Rho: q.request.GetRho()}
 	analysis, err := dispatch.Do(ctx, q.Workers, nil, func(ctx context.Context, c dispatch.Client) (*concordatv1.AnalyzeResponse, error) {
 		r, err := c.Analyze(ctx, connect.NewRequest(request))
 		if err != nil {
@@ -377,7 +377,7 @@ func (q *query) reserve(ctx context.Context, judged answer.Answer, analysis *con
 	}
 	wanted := state.Query{
 		ID: q.id, Collaboration: m.Collaboration, Person: q.who.person, Participant: q.who.participant,
-		Key: q.request.GetIdempotencyKey(), Request: request, SQL: q.history.Seal([]byte(q.request.GetSql()), q.id),
+		Key: q.request.GetIdempotencyKey(), Request: request, SQL: q.history(m.Collaboration).Seal([]byte(q.request.GetSql()), q.id),
 		Rho: q.request.GetRho(), Question: analysis.GetQuestion(), Plan: analysis.GetPlanDigest(), Manifest: q.manifest.Digest,
 	}
 	for _, d := range datasets {

@@ -52,7 +52,7 @@ func (q *query) refusal(ctx context.Context, refused answer.Answer) {
 	}
 	n := state.Note{
 		ID: q.id, Kind: noteRefused, Collaboration: q.request.GetCollaboration(), Person: q.who.person, Participant: q.who.participant,
-		Key: q.who.caller(), Operation: string(opQuery), SQL: q.history.Seal([]byte(q.request.GetSql()), q.id), Datasets: q.reads,
+		Key: q.who.caller(), Operation: string(opQuery), SQL: q.history(q.request.GetCollaboration()).Seal([]byte(q.request.GetSql()), q.id), Datasets: q.reads,
 	}
 	var codes []string
 	for _, r := range refused.Refusals {

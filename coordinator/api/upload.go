@@ -75,7 +75,7 @@ func (s participantService) offer(ctx context.Context, m state.Manifest, who act
 		ID: newID(), Collaboration: req.GetCollaboration(), Dataset: req.GetDataset(), Participant: who.participant, Person: who.person,
 		Version: s.State.Dataset(req.GetCollaboration(), req.GetDataset()).Next, Manifest: m.Digest, Key: req.GetIdempotencyKey(),
 	}
-	request := &concordatv1.WorkerOpenUploadRequest{Documents: documents(m), Dataset: u.Dataset, Version: u.Version, UploadId: u.ID}
+	request := &concordatv1.WorkerOpenUploadRequest{Documents: s.documents(m), Dataset: u.Dataset, Version: u.Version, UploadId: u.ID}
 	offered, err := dispatch.Do(ctx, s.Workers, nil, func(ctx context.Context, c dispatch.Client) (*concordatv1.WorkerOpenUploadResponse, error) {
 		r, err := c.OpenUpload(ctx, connect.NewRequest(request))
 		if err != nil {
@@ -275,7 +275,7 @@ func (s participantService) ingest(ctx context.Context, u state.Upload, statemen
 		return state.Upload{}, fault.Newf("complete upload", fault.Conflict, "the manifest of %s changed since the upload was opened: open a new one", u.Collaboration)
 	}
 	request := &concordatv1.IngestRequest{
-		Documents: documents(m), Dataset: u.Dataset, Version: u.Version, UploadId: u.ID, IdentityWrap: u.IdentityWrap, Statement: statement, Parts: parts,
+		Documents: s.documents(m), Dataset: u.Dataset, Version: u.Version, UploadId: u.ID, IdentityWrap: u.IdentityWrap, Statement: statement, Parts: parts,
 	}
 	done, err := dispatch.Do(ctx, s.Workers, nil, func(ctx context.Context, c dispatch.Client) (*concordatv1.IngestResponse, error) {
 		r, err := c.Ingest(ctx, connect.NewRequest(request))

@@ -46,7 +46,15 @@ type Worker struct {
 }
 
 // Client calls one worker.
-type Client = concordatv1connect.WorkerServiceClient
+type Client interface {
+	concordatv1connect.WorkerServiceClient
+	concordatv1connect.WorkerHandoverServiceClient
+}
+
+type client struct {
+	concordatv1connect.WorkerServiceClient
+	concordatv1connect.WorkerHandoverServiceClient
+}
 
 // Pool is the workers that announced themselves to this coordinator.
 type Pool struct {
@@ -88,7 +96,8 @@ func (p *Pool) Announce(w Worker) {
 	w.Seen = time.Now()
 	e := p.workers[w.ID]
 	if e == nil || e.Address != w.Address {
-		e = &entry{client: concordatv1connect.NewWorkerServiceClient(p.http, "https://"+w.Address, connect.WithReadMaxBytes(maxResponse))}
+		url, limit := "https://"+w.Address, connect.WithReadMaxBytes(maxResponse)
+		e = &entry{client: client{concordatv1connect.NewWorkerServiceClient(p.http, url, limit), concordatv1connect.NewWorkerHandoverServiceClient(p.http, url, limit)}}
 		p.workers[w.ID] = e
 		p.log.Info().Str("worker", w.ID).Str("address", w.Address).Msg("worker announced itself")
 	}

@@ -18,13 +18,14 @@ import (
 
 // Labels of the keys that are derived from the coordinators' secret.
 const (
-	Raft    = "concordat/v1/raft"    // entries of the replicated log
-	Snap    = "concordat/v1/snap"    // snapshots
-	Node    = "concordat/v1/node"    // a node's own key
-	Log     = "concordat/v1/log"     // the transparency log's signing key
-	Grant   = "concordat/v1/grant"   // the grants' signing key
-	Release = "concordat/v1/release" // releases and receipts in the object store
-	History = "concordat/v1/history" // texts of queries
+	Raft     = "concordat/v1/raft"     // entries of the replicated log
+	Snap     = "concordat/v1/snap"     // snapshots
+	Node     = "concordat/v1/node"     // a node's own key
+	Log      = "concordat/v1/log"      // the transparency log's signing key
+	Grant    = "concordat/v1/grant"    // the grants' signing key
+	Release  = "concordat/v1/release"  // releases and receipts in the object store
+	History  = "concordat/v1/history"  // texts of queries
+	Handover = "concordat/v1/handover" // what is needed to take a ledger over, and what was inherited
 )
 
 // MinSecret is the shortest secret that keys are derived from, in bytes.

@@ -50,6 +50,8 @@ type Config struct {
 	Voters []Voter `yaml:"voters"`
 	// Founders are the keys that may propose a manifest where none is active yet ("ed25519:…" or "ssh-ed25519 …").
 	Founders []string `yaml:"founders"`
+	// AwaitsHandover makes a new cluster wait for the ledger of another mesh instead of founding one. It does not matter later.
+	AwaitsHandover bool `yaml:"awaits_handover,omitempty"`
 	// Mesh is what the running mesh is; manifests that pin another one are refused.
 	Mesh Mesh `yaml:"mesh"`
 	// Witnesses are those that can be asked to cosign the log. Who has to, and how many, each manifest says; their time then is that

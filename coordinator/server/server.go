@@ -91,7 +91,7 @@ func (s *Server) start(ctx, background context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.store, err = store.Open(ctx, s.cfg.ObjectStore, root); err != nil {
+	if s.store, err = store.Open(ctx, s.cfg.ObjectStore); err != nil {
 		return err
 	}
 	voters, err := s.cfg.voters()
@@ -100,7 +100,7 @@ func (s *Server) start(ctx, background context.Context) error {
 	}
 	s.node, err = raft.Open(raft.Config{ //nolint:contextcheck // the replica outlives the start
 		Name: s.cfg.Node, Address: s.cfg.Listen.Raft, DataDir: s.cfg.DataDir, Voters: voters, Root: root, TLS: s.identity, Logger: s.log,
-		Timeout: s.cfg.Election,
+		Timeout: s.cfg.Election, Floor: func() time.Time { return s.state.Basis().Time },
 	}, s.state)
 	if err != nil {
 		return err
@@ -184,10 +184,8 @@ func (s *Server) found(ctx context.Context) {
 	s.cosign.Run(ctx, signer)
 }
 
-// initialise draws the ledger id. If the cluster has one already, nothing changes.
+// initialise draws the ledger id, or makes the cluster wait for the ledger of another mesh. If it has one already, nothing changes.
 func (s *Server) initialise(ctx context.Context) error {
-	var id [16]byte
-	_, _ = rand.Read(id[:])
 	mesh := approval.Mesh{
 		Mode: s.cfg.Mode, MarbleRunManifest: s.cfg.Mesh.MarbleRunManifest,
 		RootCertificate: s.identity.RootDigest().String(), Coordinator: s.cfg.Mesh.Coordinator,
@@ -195,6 +193,11 @@ func (s *Server) initialise(ctx context.Context) error {
 	for _, n := range s.node.Nodes(ctx) {
 		mesh.Voters = append(mesh.Voters, n.ID)
 	}
+	if s.cfg.AwaitsHandover {
+		return s.api.Await(ctx, mesh)
+	}
+	var id [16]byte
+	_, _ = rand.Read(id[:])
 	_, _, err := state.Submit(ctx, s.node, time.Now(), state.Init{
 		Ledger: hex.EncodeToString(id[:]), Founders: s.cfg.Founders, Mesh: mesh,
 	})

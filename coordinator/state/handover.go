@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"concordat.dev/policies/approval"
 	"concordat.dev/protocol/canon"
@@ -127,12 +128,16 @@ func (m *Machine) Handover() *Handover {
 	return &out
 }
 
-// Unsettled counts the queries whose outcome is open.
-func (m *Machine) Unsettled() int {
+// Unsettled counts the queries since a time whose outcome is open.
+func (m *Machine) Unsettled(since time.Time) int {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	n := 0
-	for _, q := range m.s.Queries {
+	for i := range m.s.Order {
+		q := m.s.Queries[m.s.Order[len(m.s.Order)-1-i]]
+		if q.At.Before(since) {
+			break // they are in the order of time
+		}
 		if q.Status == QueryReserved {
 			n++
 		}

@@ -166,15 +166,12 @@ func (m *Machine) Estate() *Estate {
 	return m.s.Estate
 }
 
-// Foundings are the digests of the first manifests of all collaborations, by id.
-func (m *Machine) Foundings() map[string]canon.Digest {
+// Founding is the digest of a collaboration's first manifest, empty where none was proposed.
+func (m *Machine) Founding(collaboration string) canon.Digest {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	out := map[string]canon.Digest{}
-	for id, c := range m.s.Collaborations {
-		if c.newest() != nil {
-			out[id] = c.founding()
-		}
+	if c := m.s.Collaborations[collaboration]; c != nil {
+		return c.founding()
 	}
-	return out
+	return ""
 }

@@ -51,11 +51,10 @@ const digestKey = "sha256"
 // Store is the object store of a mesh.
 type Store struct {
 	bucket *blob.Bucket
-	key    seal.Key
 }
 
 // Open opens a store by its gocloud.dev URL, file://, s3:// or azblob://. A folder is made where it is missing.
-func Open(ctx context.Context, location string, root seal.Root) (*Store, error) {
+func Open(ctx context.Context, location string) (*Store, error) {
 	u, err := url.Parse(location)
 	if err != nil {
 		return nil, fmt.Errorf("store: open: %w", err)
@@ -72,7 +71,7 @@ func Open(ctx context.Context, location string, root seal.Root) (*Store, error) 
 	if err != nil {
 		return nil, fmt.Errorf("store: open %s: %w", u.Redacted(), err)
 	}
-	return &Store{bucket: b, key: root.Key(seal.Release)}, nil
+	return &Store{bucket: b}, nil
 }
 
 // Close lets go of the store.
@@ -190,9 +189,9 @@ func (s *Store) Delete(ctx context.Context, names ...string) error {
 }
 
 // PutRelease seals a release under the id of its query. It never overwrites: each attempt has a name of its own.
-func (s *Store) PutRelease(ctx context.Context, query, attempt string, plain []byte) (name string, digest canon.Digest, err error) {
+func (s *Store) PutRelease(ctx context.Context, keys seal.Ring, query, attempt string, plain []byte) (name string, digest canon.Digest, err error) {
 	name = "releases/" + query + "/" + attempt
-	sealed := s.key.Seal(plain, name)
+	sealed := keys.Seal(plain, name)
 	if err := s.bucket.WriteAll(ctx, name, sealed, nil); err != nil {
 		return "", "", fmt.Errorf("store: release %s: %w", query, err)
 	}
@@ -200,7 +199,7 @@ func (s *Store) PutRelease(ctx context.Context, query, attempt string, plain []b
 }
 
 // Release gives back what PutRelease sealed. Gone or changed, it is ErrMissing or ErrDigest.
-func (s *Store) Release(ctx context.Context, name string, digest canon.Digest) ([]byte, error) {
+func (s *Store) Release(ctx context.Context, keys seal.Ring, name string, digest canon.Digest) ([]byte, error) {
 	if !strings.HasPrefix(name, "releases/") {
 		return nil, fmt.Errorf("store: %q: %w", name, ErrMissing)
 	}
@@ -214,5 +213,5 @@ func (s *Store) Release(ctx context.Context, name string, digest canon.Digest) (
 	if canon.Sum(sealed) != digest {
 		return nil, fmt.Errorf("store: %s: %w", name, ErrDigest)
 	}
-	return s.key.Open(sealed, name)
+	return keys.Open(sealed, name)
 }

@@ -15,12 +15,12 @@ import (
 	"concordat.dev/protocol/canon"
 )
 
+var keys = seal.NewRing(bytes.Repeat([]byte{7}, 32))
+
 func open(t *testing.T) (*store.Store, string) {
 	t.Helper()
-	root, err := seal.NewRoot(bytes.Repeat([]byte{7}, 32))
-	must(t, err)
 	dir := filepath.Join(t.TempDir(), "objects")
-	s, err := store.Open(t.Context(), "file://"+dir, root)
+	s, err := store.Open(t.Context(), "file://"+dir)
 	must(t, err)
 	t.Cleanup(func() { must(t, s.Close()) })
 	return s, dir
@@ -73,11 +73,11 @@ func TestPartTooLarge(t *testing.T) {
 func TestReleaseIsSealedToItsName(t *testing.T) {
 	s, dir := open(t)
 	ctx := t.Context()
-	name, digest, err := s.PutRelease(ctx, "q1", "a", []byte("aggregate 4711"))
+	name, digest, err := s.PutRelease(ctx, keys, "q1", "a", []byte("aggregate 4711"))
 	must(t, err)
-	other, otherDigest, err := s.PutRelease(ctx, "q2", "a", []byte("another"))
+	other, otherDigest, err := s.PutRelease(ctx, keys, "q2", "a", []byte("another"))
 	must(t, err)
-	if got, err := s.Release(ctx, name, digest); err != nil || string(got) != "aggregate 4711" {
+	if got, err := s.Release(ctx, keys, name, digest); err != nil || string(got) != "aggregate 4711" {
 		t.Fatalf("%q %v", got, err)
 	}
 	raw, err := os.ReadFile(filepath.Join(dir, name)) //nolint:gosec // test files
@@ -85,15 +85,15 @@ func TestReleaseIsSealedToItsName(t *testing.T) {
 	if bytes.Contains(raw, []byte("4711")) {
 		t.Fatal("a release lies in clear")
 	}
-	if _, err := s.Release(ctx, name, otherDigest); !errors.Is(err, store.ErrDigest) {
+	if _, err := s.Release(ctx, keys, name, otherDigest); !errors.Is(err, store.ErrDigest) {
 		t.Errorf("another digest: %v", err)
 	}
 	must(t, os.WriteFile(filepath.Join(dir, other), raw, 0o600))
-	if _, err := s.Release(ctx, other, digest); !errors.Is(err, seal.ErrOpen) {
+	if _, err := s.Release(ctx, keys, other, digest); !errors.Is(err, seal.ErrOpen) {
 		t.Errorf("one release under another's name: %v", err)
 	}
 	must(t, s.Delete(context.WithoutCancel(ctx), name, "releases/none/x"))
-	if _, err := s.Release(ctx, name, digest); !errors.Is(err, store.ErrMissing) {
+	if _, err := s.Release(ctx, keys, name, digest); !errors.Is(err, store.ErrMissing) {
 		t.Errorf("deleted: %v", err)
 	}
 }
