@@ -106,6 +106,9 @@ func read(h http.Header) (parameters, error) {
 	if p.key, err = key.ParsePublic(values[HeaderKey]); err != nil {
 		return parameters{}, fmt.Errorf("%w: %s: %w", ErrMalformed, HeaderKey, err)
 	}
+	if rp, passkey := p.key.Passkey(); passkey {
+		return parameters{}, fmt.Errorf("%w: %s: a passkey of %s signs statements in browsers, and no requests", ErrMalformed, HeaderKey, rp)
+	}
 	p.millis, err = strconv.ParseInt(values[HeaderTime], 10, 64)
 	if err != nil || p.millis < 0 || strconv.FormatInt(p.millis, 10) != values[HeaderTime] {
 		return parameters{}, fmt.Errorf("%w: %s: want milliseconds in decimal", ErrMalformed, HeaderTime)

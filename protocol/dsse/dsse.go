@@ -1,5 +1,5 @@
 // Package dsse signs bytes together with the type of what they mean: DSSE envelopes (Dead Simple Signing Envelope 1.0,
-// github.com/secure-systems-lab/dsse) with Ed25519 keys.
+// github.com/secure-systems-lab/dsse) with the keys of package key.
 //
 // Invariant: what Verify accepts was signed as the bytes of Payload under this payload type; nothing is re-encoded.
 //
@@ -42,7 +42,7 @@ type Envelope struct {
 const SSHNamespace = "dsse@concordat.dev"
 
 // Signature is an Ed25519 signature over PAE; KeyID is the public key in text ("ed25519:…"). Under a key of SSH ("ssh-ed25519 …") it
-// may also be the blob that ssh-keygen makes over PAE in SSHNamespace.
+// may also be the blob that ssh-keygen makes over PAE in SSHNamespace. Under a passkey ("webauthn:…") it is a webauthn.Assertion.
 type Signature struct {
 	KeyID string `json:"keyid"`
 	Sig   []byte `json:"sig"`

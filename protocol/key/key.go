@@ -1,4 +1,4 @@
-// Package key holds the Ed25519 keys of organisations and people, in text and in files.
+// Package key holds the keys of organisations and people, in text and in files: Ed25519 keys, also in the form of SSH, and passkeys.
 //
 // Invariant: a Public that ParsePublic returned is a canonical encoding of a point that is not of small order, so no signature
 // verifies under it for every message; a Private never prints itself.
@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"filippo.io/edwards25519"
+
+	"concordat.dev/protocol/webauthn"
 )
 
 const publicPrefix = "ed25519:"
@@ -22,21 +24,27 @@ const publicPrefix = "ed25519:"
 // ErrMalformed says that text is not a key.
 var ErrMalformed = errors.New("malformed key")
 
-// Public is an Ed25519 public key (RFC 8032) in one of its two forms of text, "ed25519:…" or "ssh-ed25519 …". It is comparable; the
-// zero value is no key. The two forms of one key differ: a document names a key in one form, and signatures name it in the same.
+// Public is an Ed25519 public key (RFC 8032) in one of its two forms of text, "ed25519:…" or "ssh-ed25519 …", or a passkey, "webauthn:…": see
+// passkey.go. It is comparable; the zero value is no key. The two forms of one key differ: a document names a key in one form, and signatures
+// name it in the same.
 type Public struct {
-	raw [ed25519.PublicKeySize]byte
+	raw [ed25519.PublicKeySize]byte // of a passkey the first coordinate
 	ssh bool
+	y   [32]byte // of a passkey the second coordinate
+	rp  string   // of a passkey its relying party
 }
 
-// ParsePublic reads "ed25519:" and the standard base64 (with padding) of 32 bytes, or the form of SSH: see ssh.go.
+// ParsePublic reads "ed25519:" and the standard base64 (with padding) of 32 bytes, the form of SSH: see ssh.go, or a passkey.
 func ParsePublic(s string) (Public, error) {
+	if rest, ok := strings.CutPrefix(s, passkeyPrefix); ok {
+		return parsePasskey(s, rest)
+	}
 	if wire, ok := strings.CutPrefix(s, sshPrefix); ok {
 		return parseSSH(s, wire)
 	}
 	rest, ok := strings.CutPrefix(s, publicPrefix)
 	if !ok {
-		return Public{}, fmt.Errorf("%w: %.80q: want %q and the base64 of 32 bytes, or a key of SSH (ssh-ed25519 …)", ErrMalformed, s, publicPrefix)
+		return Public{}, fmt.Errorf("%w: %.80q: want %q and the base64 of 32 bytes, a key of SSH (ssh-ed25519 …) or a passkey (webauthn:…)", ErrMalformed, s, publicPrefix)
 	}
 	b, err := base64.StdEncoding.Strict().DecodeString(rest)
 	if err != nil || base64.StdEncoding.EncodeToString(b) != rest {
@@ -62,20 +70,31 @@ func PublicFromBytes(b []byte) (Public, error) {
 
 // String is the form that ParsePublic reads.
 func (p Public) String() string {
+	if p.rp != "" {
+		return passkeyPrefix + p.rp + ":" + base64.StdEncoding.EncodeToString(p.point())
+	}
 	if p.ssh {
 		return sshPrefix + base64.StdEncoding.EncodeToString(p.sshWire())
 	}
 	return publicPrefix + base64.StdEncoding.EncodeToString(p.raw[:])
 }
 
-// Bytes is the 32 byte encoding.
-func (p Public) Bytes() []byte { return p.raw[:] }
+// Bytes is the 32 byte encoding, of a passkey the 65 bytes of its point.
+func (p Public) Bytes() []byte {
+	if p.rp != "" {
+		return p.point()
+	}
+	return p.raw[:]
+}
 
 // IsZero says that p is no key.
 func (p Public) IsZero() bool { return p == Public{} }
 
-// Verify checks an Ed25519 signature of msg. The zero Public verifies nothing.
+// Verify checks an Ed25519 signature of msg, of a passkey an assertion whose challenge is its digest. The zero Public verifies nothing.
 func (p Public) Verify(msg, sig []byte) bool {
+	if p.rp != "" {
+		return webauthn.Verify(p.rp, p.point(), msg, sig) == nil
+	}
 	return !p.IsZero() && len(sig) == ed25519.SignatureSize && ed25519.Verify(p.raw[:], msg, sig)
 }
 

@@ -52,7 +52,7 @@ func parseSSH(s, encoded string) (Public, error) {
 func (p Public) SSH() bool { return p.ssh }
 
 // Same says that p and q are one key, whatever their forms.
-func (p Public) Same(q Public) bool { return p.raw == q.raw }
+func (p Public) Same(q Public) bool { return p.raw == q.raw && p.y == q.y }
 
 // sshSignature is the blob that ssh-keygen writes before the 64 bytes of the signature.
 func (p Public) sshSignature(namespace string) []byte {

@@ -9,7 +9,9 @@ package bundle
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/x509"
 	_ "embed"
 	"encoding/base64"
@@ -28,6 +30,7 @@ import (
 	"concordat.dev/protocol/grant"
 	"concordat.dev/protocol/key"
 	"concordat.dev/protocol/receipt"
+	"concordat.dev/protocol/webauthn"
 )
 
 //go:embed verify.md
@@ -36,11 +39,12 @@ var page string
 // ErrReceipt says that a receipt cannot be taken apart.
 var ErrReceipt = errors.New("the receipt cannot be taken apart")
 
-// signature is one signature by an Ed25519 key, for the page.
+// signature is one signature by a participant's key, for the page.
 type signature struct {
-	N      string // file names are N with an ending
-	SSH    bool   // the signature is one of ssh-keygen
-	SSHKey bool   // the manifest has the key in the form of SSH
+	N       string // file names are N with an ending
+	SSH     bool   // the signature is one of ssh-keygen
+	SSHKey  bool   // the manifest has the key in the form of SSH
+	Passkey bool   // the key is a passkey, the signature what a browser made
 }
 
 // approval is one envelope.
@@ -55,6 +59,7 @@ type contents struct {
 	Simulation bool
 	Policies   []int
 	Approvals  []approval
+	Passkeys   bool
 	HasSQL     bool
 	HasPlan    bool
 	Proof      []string
@@ -143,6 +148,10 @@ func (b *builder) signature(name string, s dsse.Signature) (signature, error) {
 	if err != nil {
 		return signature{}, err
 	}
+	if rp, passkey := k.Passkey(); passkey {
+		b.c.Passkeys, b.files[name+".host"] = true, []byte(rp)
+		return signature{N: name, Passkey: true}, b.passkey(name, k, s.Sig)
+	}
 	out := signature{N: name, SSHKey: k.SSH(), SSH: k.SSH() && len(s.Sig) != ed25519.SignatureSize}
 	if out.SSH {
 		b.files[name+".sshsig"] = key.ArmorSSH(s.Sig)
@@ -151,6 +160,22 @@ func (b *builder) signature(name string, s dsse.Signature) (signature, error) {
 	}
 	b.files[name+".sig"] = s.Sig
 	return out, b.publicKey(name, k.Bytes())
+}
+
+// passkey takes an assertion apart into what its key signed.
+func (b *builder) passkey(name string, k key.Public, sig []byte) error {
+	a, err := webauthn.Parse(sig)
+	if err != nil {
+		return err
+	}
+	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), k.Bytes())
+	if err != nil {
+		return err
+	}
+	der, err := x509.MarshalPKIXPublicKey(public)
+	b.files[name+".pub.pem"] = pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+	b.files[name+".authenticator"], b.files[name+".client.json"], b.files[name+".sig"] = a.AuthenticatorData, a.ClientDataJSON, a.Signature
+	return err
 }
 
 func (b *builder) publicKey(name string, raw []byte) error {

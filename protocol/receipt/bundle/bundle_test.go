@@ -56,7 +56,7 @@ func check(t *testing.T, files map[string][]byte, spoil func(dir string)) (strin
 	return string(out), err
 }
 
-// world has what a receipt can have: two witnesses, a participant that signs by ssh-keygen, one that signs plainly under an SSH key.
+// world has what a receipt can have: two witnesses, a participant that signs by ssh-keygen, one that signs by a passkey.
 func world(t *testing.T) receipt.Receipt {
 	t.Helper()
 	w := receipttest.New(t)
@@ -64,6 +64,7 @@ func world(t *testing.T) receipt.Receipt {
 	w.Bundle.Manifest.Witnesses = &document.Witnesses{Keys: []string{a.VKey(), b.VKey()}, Quorum: 2}
 	w.Cosign = append(w.Cosign, a, b)
 	w.SSH(t)
+	w.Passkey(t)
 	w.SGX(t, nil)
 	r, o := w.Receipt(t)
 	if report := receipt.Verify(r, o); !report.OK() {

@@ -26,6 +26,7 @@ import (
 	"concordat.dev/protocol/marble"
 	"concordat.dev/protocol/receipt"
 	"concordat.dev/protocol/statement"
+	"concordat.dev/protocol/webauthn/webauthntest"
 )
 
 // Ledger is the ledger id of every World.
@@ -47,6 +48,8 @@ type World struct {
 	Leaves   int             // other leaves in the log before this one
 	Cosign   []note.Signer   // further signers of the checkpoint
 
+	Lab *webauthntest.Passkey // that approves for the lab, where it is set
+
 	MarbleRun []byte              // MarbleRun's manifest
 	Worker    string              // the worker's measurement in it
 	Evidence  []evidence.Evidence // of MarbleRun's coordinator
@@ -64,6 +67,14 @@ func (w *World) SSH(t testing.TB) {
 	t.Helper()
 	w.Owners[0] = w.Owners[0].AsSSH()
 	w.Bundle.Manifest.Participants[0].Keys = []string{w.Owners[0].Public().String()}
+}
+
+// Passkey makes the second participant's key a passkey, and has it approve in a browser.
+func (w *World) Passkey(t testing.TB) {
+	t.Helper()
+	p := webauthntest.New(t, "room.example")
+	w.Lab = &p
+	w.Bundle.Manifest.Participants[1].Keys = []string{p.Public(t).String()}
 }
 
 func marbleRun(t testing.TB) (manifest []byte, worker string) {
@@ -141,9 +152,12 @@ func (w *World) Receipt(t testing.TB) (receipt.Receipt, receipt.Options) {
 	for _, p := range docs.Policies {
 		r.Policies = append(r.Policies, p)
 	}
-	for _, k := range w.Owners {
+	for i, k := range w.Owners {
 		e, err := statement.Sign(approval, k)
 		must(t, err)
+		if i == 1 && w.Lab != nil {
+			e.Signatures[0] = dsse.Signature{KeyID: w.Lab.Public(t).String(), Sig: w.Lab.Sign(t, dsse.PAE(e.PayloadType, e.Payload))}
+		}
 		if k.Public().SSH() {
 			e.Signatures[0].Sig = k.SignSSH(dsse.SSHNamespace, dsse.PAE(e.PayloadType, e.Payload))
 		}
