@@ -27,6 +27,7 @@ const (
 	Conflict        Kind = "conflict"        // the state does not admit it now; look at the state first
 	TooLarge        Kind = "too_large"       // beyond a fixed limit
 	Unavailable     Kind = "unavailable"     // try again
+	Busy            Kind = "busy"            // has as much work as it takes: try another one, or again later
 	Deadline        Kind = "deadline"        // ran out of time; the outcome is unknown
 	Cancelled       Kind = "cancelled"       // the caller went away
 	Internal        Kind = "internal"        // a fault of ours, told as an incident id
@@ -45,6 +46,7 @@ var codes = []struct {
 	{Conflict, connect.CodeFailedPrecondition},
 	{TooLarge, connect.CodeResourceExhausted},
 	{Unavailable, connect.CodeUnavailable},
+	{Busy, connect.CodeAborted},
 	{Deadline, connect.CodeDeadlineExceeded},
 	{Cancelled, connect.CodeCanceled},
 	{Internal, connect.CodeInternal},

@@ -22,6 +22,9 @@ import (
 // ErrEngine is all that leaves of a failure inside the engine. The cause is for the log of the enclave alone.
 var ErrEngine = errors.New("the engine failed")
 
+// ErrMemory says that it failed since it had no more memory: what else ran at the same time took it, or the plan takes more than there is.
+var ErrMemory = errors.New("the engine has no more memory")
+
 // Failure is an engine's failure with its private cause.
 type Failure struct {
 	Op    string
@@ -31,8 +34,11 @@ type Failure struct {
 // Error names the operation only: an engine's text may hold values.
 func (f *Failure) Error() string { return "engine: " + f.Op + " failed" }
 
-// Is makes every Failure an ErrEngine.
-func (f *Failure) Is(target error) bool { return target == ErrEngine }
+// Is makes every Failure an ErrEngine, and one of a query that found no more memory an ErrMemory.
+func (f *Failure) Is(target error) bool {
+	var d *duckdb.Error
+	return target == ErrEngine || target == ErrMemory && errors.As(f.Cause, &d) && d.Type == duckdb.ErrorTypeOutOfMemory
+}
 
 // Config are the engine's limits.
 type Config struct {

@@ -105,7 +105,7 @@ func TestOutOfMemoryTellsNothing(t *testing.T) {
 	e := locked(t, Config{Memory: "30MB", Threads: 1})
 	b, params := heavy(t, e, "3000")
 	_, err := e.Groups(context.Background(), b, nil, params, 1)
-	if !errors.Is(err, ErrEngine) {
+	if !errors.Is(err, ErrEngine) || !errors.Is(err, ErrMemory) {
 		t.Fatalf("%v", err)
 	}
 	if err.Error() != "engine: execute failed" {

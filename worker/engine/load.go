@@ -32,7 +32,7 @@ func (e *Engine) Load(ctx context.Context, name string, policy *document.Policy,
 		return &Failure{"connect", err}
 	}
 	defer func() { _ = conn.Close() }()
-	table, err := l.load(ctx, conn, reader)
+	table, size, err := l.load(ctx, conn, reader)
 	if err != nil {
 		for _, statement := range l.forget() {
 			_ = run(context.WithoutCancel(ctx), conn, statement)
@@ -41,39 +41,47 @@ func (e *Engine) Load(ctx context.Context, name string, policy *document.Policy,
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.tables[name] = loaded{table, l.forget()}
+	e.tables[name] = loaded{table, size, l.forget()}
 	return nil
 }
 
-func (l loading) load(ctx context.Context, conn driver.Conn, reader array.RecordReader) (render.Table, error) {
+func (l loading) load(ctx context.Context, conn driver.Conn, reader array.RecordReader) (render.Table, Size, error) {
 	table := l.table()
 	if err := runAll(ctx, conn, l.dictionaries(table)); err != nil {
-		return table, err
+		return table, Size{}, err
 	}
+	unit := l.policy.Unit.Column
 	if l.policy.Unit.None {
-		return table, l.read(ctx, conn, reader, table.Name, l.items(table, reader.Schema()))
+		unit = ""
 	}
-	watched, err := watch(reader, l.policy.Unit.Column)
+	rows, err := watch(reader, unit)
+	if err == nil {
+		err = l.read(ctx, conn, rows, table.Name, l.items(table, reader.Schema()))
+	}
+	switch {
+	case err != nil || unit == "":
+	case rows.ascends():
+		err = l.heavy(ctx, conn, rows, table.Heavy)
+	default:
+		err = runAll(ctx, conn, l.arrange(table, rows.nearly()))
+	}
+	return table, l.size(table, rows), err
+}
+
+// heavy makes the table of the units with more than one row.
+func (l loading) heavy(ctx context.Context, conn driver.Conn, rows *watched, table string) error {
+	heavy, err := rows.heavy()
 	if err != nil {
-		return table, err
+		return err
 	}
-	if err := l.read(ctx, conn, watched, table.Name, l.items(table, reader.Schema())); err != nil {
-		return table, err
-	}
-	if watched.ascends() {
-		heavy, err := watched.heavy()
-		if err != nil {
-			return table, err
-		}
-		defer heavy.Release()
-		return table, l.read(ctx, conn, heavy, table.Heavy, "*")
-	}
-	return table, runAll(ctx, conn, l.arrange(table, watched.nearly()))
+	defer heavy.Release()
+	return l.read(ctx, conn, heavy, table, "*")
 }
 
 // loaded is a dataset in memory, and the statements that free it.
 type loaded struct {
 	render.Table
+	size   Size
 	forget []string
 }
 

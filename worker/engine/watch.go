@@ -8,12 +8,13 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
-// watched looks at the units of the rows that pass: whether they ascend, and which have more than one row. Units ascend as unsigned numbers,
-// which is the order of their tokens.
+// watched looks at the rows that pass: how much they are, whether their units ascend, and which units have more than one row. Units ascend as
+// unsigned numbers, which is the order of their tokens.
 type watched struct {
 	array.RecordReader
-	unit     int
+	unit     int // -1: none
 	rows     int64
+	texts    int64 // bytes
 	descents int64 // rows whose unit is lower than that of the row before
 	last     uint64
 	count    int64 // of rows of the last unit
@@ -21,7 +22,11 @@ type watched struct {
 	units, counts []int64 // those with more than one row, as long as none descended
 }
 
+// watch begins; unit is "" where rows have none.
 func watch(reader array.RecordReader, unit string) (*watched, error) {
+	if unit == "" {
+		return &watched{RecordReader: reader, unit: -1}, nil
+	}
 	at := reader.Schema().FieldIndices(unit)
 	if len(at) != 1 || reader.Schema().Field(at[0]).Type.ID() != arrow.INT64 {
 		return nil, fmt.Errorf("column %q is no column of unit numbers", unit)
@@ -29,28 +34,42 @@ func watch(reader array.RecordReader, unit string) (*watched, error) {
 	return &watched{RecordReader: reader, unit: at[0]}, nil
 }
 
-// Next moves to the next batch, once its units were looked at.
+// Next moves to the next batch, once it was looked at.
 func (w *watched) Next() bool {
 	if !w.RecordReader.Next() {
 		w.close()
 		return false
 	}
-	for _, u := range w.RecordBatch().Column(w.unit).(*array.Int64).Int64Values() {
-		unit := uint64(u) //nolint:gosec // the bits of a token
-		switch {
-		case w.rows > 0 && unit == w.last:
-			w.count++
-		case unit < w.last:
-			w.descents++
-			w.units, w.counts = nil, nil
-			fallthrough
-		default:
-			w.close()
-			w.last, w.count = unit, 1
+	batch := w.RecordBatch()
+	for _, c := range batch.Columns() {
+		if t, ok := c.(*array.String); ok && t.Len() > 0 {
+			offsets := t.ValueOffsets()
+			w.texts += int64(offsets[t.Len()] - offsets[0])
 		}
-		w.rows++
+	}
+	if w.unit < 0 {
+		w.rows += batch.NumRows()
+		return true
+	}
+	for _, u := range batch.Column(w.unit).(*array.Int64).Int64Values() {
+		w.row(uint64(u)) //nolint:gosec // the bits of a token
 	}
 	return true
+}
+
+func (w *watched) row(unit uint64) {
+	switch {
+	case w.rows > 0 && unit == w.last:
+		w.count++
+	case unit < w.last:
+		w.descents++
+		w.units, w.counts = nil, nil
+		fallthrough
+	default:
+		w.close()
+		w.last, w.count = unit, 1
+	}
+	w.rows++
 }
 
 // close ends a unit.

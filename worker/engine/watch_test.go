@@ -77,6 +77,13 @@ func TestOrderIsSeen(t *testing.T) {
 				t.Errorf("%s: %d %s: %v", name, n, what, err)
 			}
 		}
+		taken, err := e.Memory(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if size, ok := e.Size("set"); !ok || size.Rows != int64(len(units)) || size.Bytes < taken/2 || size.Bytes > 2*taken+tableBytes {
+			t.Errorf("%s: size %+v, the engine holds %d bytes", name, size, taken)
+		}
 		if err := e.Drop(context.Background(), "set"); err != nil {
 			t.Error(err)
 		}

@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"concordat.dev/protocol/document"
+	"concordat.dev/worker/admission"
 	"concordat.dev/worker/engine"
 	"concordat.dev/worker/ingest"
 	"concordat.dev/worker/loader"
+	"concordat.dev/worker/query"
 	"concordat.dev/worker/storage"
 	"concordat.dev/worker/token"
 )
@@ -39,7 +41,8 @@ func newWorld(t *testing.T) *world {
 	check(t, err)
 	t.Cleanup(func() { check(t, e.Close()); check(t, store.Close()) })
 	w := &world{now: time.Unix(1_800_000_000, 0)}
-	w.loader = &loader.Loader{Store: store, Engine: e, Now: func() time.Time { return w.now }}
+	now := func() time.Time { return w.now }
+	w.loader = &loader.Loader{Store: store, Engine: e, Now: now, Budget: 1 << 30, Gate: admission.New(admission.Limits{Running: 8, Queued: 8}, now)}
 	for version := uint32(1); version <= 2; version++ {
 		binding := storage.Binding{Ledger: "l", Collaboration: "c", Owner: "k", Dataset: policy.Dataset, Version: version}
 		schema, err := ingest.Schema(policy)
@@ -67,6 +70,15 @@ func check(t *testing.T, err error) {
 	}
 }
 
+// load acquires one dataset.
+func (w *world) load(ctx context.Context, r loader.Request) (query.Dataset, func(), error) {
+	held, err := w.loader.Acquire(ctx, loader.Work{Who: "ada", Datasets: []loader.Request{r}})
+	if err != nil {
+		return query.Dataset{}, func() {}, err
+	}
+	return held.Datasets[0], held.Release, nil
+}
+
 // has says whether the engine holds what was loaded under a name.
 func (w *world) has(name string) bool {
 	_, err := w.loader.Engine.Tables(map[string]string{policy.Dataset: name})
@@ -79,7 +91,7 @@ func TestOneLoadServesAll(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range names {
 		wg.Go(func() {
-			d, release, err := w.loader.Load(t.Context(), w.versions[0])
+			d, release, err := w.load(t.Context(), w.versions[0])
 			if err != nil {
 				t.Error(err)
 			}
@@ -100,7 +112,7 @@ func TestOneLoadServesAll(t *testing.T) {
 
 func TestSweepFreesWhatNobodyAsksFor(t *testing.T) {
 	w := newWorld(t)
-	d, release, err := w.loader.Load(t.Context(), w.versions[0])
+	d, release, err := w.load(t.Context(), w.versions[0])
 	check(t, err)
 	w.now = w.now.Add(2 * time.Hour)
 	check(t, w.loader.Sweep(t.Context(), time.Hour))
@@ -118,7 +130,7 @@ func TestSweepFreesWhatNobodyAsksFor(t *testing.T) {
 	if w.has(d.Loaded) || len(w.loader.Loaded()) != 0 {
 		t.Error("idle rows stay in memory")
 	}
-	again, release, err := w.loader.Load(t.Context(), w.versions[0])
+	again, release, err := w.load(t.Context(), w.versions[0])
 	check(t, err)
 	defer release()
 	if !w.has(again.Loaded) {
@@ -128,10 +140,10 @@ func TestSweepFreesWhatNobodyAsksFor(t *testing.T) {
 
 func TestSweepFreesOldVersions(t *testing.T) {
 	w := newWorld(t)
-	old, release, err := w.loader.Load(t.Context(), w.versions[0])
+	old, release, err := w.load(t.Context(), w.versions[0])
 	check(t, err)
 	release()
-	fresh, release, err := w.loader.Load(t.Context(), w.versions[1])
+	fresh, release, err := w.load(t.Context(), w.versions[1])
 	check(t, err)
 	defer release()
 	check(t, w.loader.Sweep(t.Context(), time.Hour))
@@ -145,7 +157,7 @@ func TestFailedLoadLeavesNothing(t *testing.T) {
 	bad := w.versions[0]
 	bad.Binding.Version = 9 // the wrap is for version 1
 	for range 2 {
-		if _, release, err := w.loader.Load(t.Context(), bad); err == nil {
+		if _, release, err := w.load(t.Context(), bad); err == nil {
 			t.Fatal("a file of another version was loaded")
 		} else {
 			release()

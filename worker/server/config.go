@@ -14,6 +14,8 @@ import (
 	"os"
 
 	"github.com/goccy/go-yaml"
+
+	"concordat.dev/worker/admission"
 )
 
 // Config is all that a worker is told. It is read strictly: an unknown or repeated key is an error with line and column. What
@@ -44,8 +46,13 @@ type Config struct {
 	Mesh Mesh `yaml:"mesh"`
 	// Collateral is a file of what Intel says of the machine that MarbleRun runs on (`concordat mesh collateral`), for receipts; mode sgx.
 	Collateral string `yaml:"collateral,omitempty"`
-	// Memory is the most that the engine uses, such as "8GB"; empty: four fifths of the machine's.
+	// Memory is what loaded datasets and running queries may take, such as "8GB"; empty: four fifths of what the machine, or the process's
+	// cgroup, has.
 	Memory string `yaml:"memory,omitempty"`
+	// Queries is how many run at once; 0: two a thread.
+	Queries int `yaml:"queries,omitempty"`
+	// Queue is how many may wait for their turn; 0: 256. More are turned away, to other workers or until later.
+	Queue int `yaml:"queue,omitempty"`
 	// Threads is the number of the engine's threads; 0: one a core.
 	Threads int `yaml:"threads,omitempty"`
 	// LogLevel is debug, info (default), warn or error.
@@ -86,6 +93,12 @@ func (c Config) check() error {
 	need(c.Mode == "simulation" || c.Mode == "sgx", "mode: %q is neither simulation nor sgx", c.Mode)
 	need(len(c.Coordinators) > 0, "coordinators: give the addresses of the coordinators")
 	need(c.Threads >= 0, "threads: %d is negative", c.Threads)
+	need(c.Queries >= 0, "queries: %d is negative", c.Queries)
+	need(c.Queue >= 0, "queue: %d is negative", c.Queue)
+	if c.Memory != "" {
+		_, err := admission.ParseBytes(c.Memory)
+		need(err == nil, "memory: %v", err)
+	}
 	for _, a := range append([]string{c.Listen}, c.Coordinators...) {
 		_, _, err := net.SplitHostPort(a)
 		need(err == nil, "%q is not host:port", a)

@@ -21,8 +21,6 @@ import (
 	"concordat.dev/protocol/receipt"
 	"concordat.dev/protocol/upload"
 	"concordat.dev/worker/admit"
-	"concordat.dev/worker/engine"
-	"concordat.dev/worker/loader"
 	"concordat.dev/worker/query"
 	"concordat.dev/worker/storage"
 )
@@ -99,8 +97,6 @@ func (s *Server) judgedBy(r *concordatv1.AnalyzeRequest) (*document.Bundle, erro
 // Execute decides again from the signed documents, checks the grant, and releases.
 func (s service) Execute(ctx context.Context, req *connect.Request[concordatv1.ExecuteRequest]) (*connect.Response[concordatv1.ExecuteResponse], error) {
 	const op = "execute"
-	s.running.Add(1)
-	defer s.running.Add(-1)
 	documents, err := s.documents(op, req.Msg.GetDocuments())
 	if err != nil {
 		return nil, err
@@ -126,12 +122,11 @@ func (s service) Execute(ctx context.Context, req *connect.Request[concordatv1.E
 	if seen, err := s.witnessed(documents, granted, req.Msg); err != nil || seen > 0 {
 		return connect.NewResponse(&concordatv1.ExecuteResponse{Seen: seen}), err
 	}
-	datasets, release, err := s.load(ctx, documents, keys, a, req.Msg.GetDatasets())
-	defer release()
+	requests, err := s.requests(documents, keys, a, req.Msg.GetDatasets())
 	if err != nil {
 		return nil, s.failed(ctx, req.Msg, err)
 	}
-	released, err := (&query.Executor{Engine: s.engine, Noise: keys.noise}).Execute(ctx, a, datasets)
+	released, err := s.execute(ctx, a, requests, granted.Participant+" "+granted.Person, keys.noise)
 	if err != nil {
 		return nil, s.failed(ctx, req.Msg, err)
 	}
@@ -143,20 +138,6 @@ func (s service) Execute(ctx context.Context, req *connect.Request[concordatv1.E
 	return connect.NewResponse(out), nil
 }
 
-// failed logs the cause of an incident inside and tells nothing of it.
-func (s *Server) failed(ctx context.Context, r *concordatv1.ExecuteRequest, err error) error {
-	if ctx.Err() != nil {
-		return connectError(fault.New("execute", fault.Cancelled, ctx.Err()))
-	}
-	event := s.log.Error().Str(fieldIncident, r.GetIncident()).Err(err)
-	var f *engine.Failure
-	if errors.As(err, &f) && s.cfg.Mode == "simulation" {
-		event = event.AnErr("cause", f.Cause) // on hardware the host reads this log
-	}
-	event.Msg("execution failed")
-	return connectError(&fault.Fault{Op: "execute", Kind: fault.Internal, Incident: r.GetIncident(), Cause: errEngine})
-}
-
 // claim is what the grant has to say.
 func claim(a *query.Analysis, r *concordatv1.ExecuteRequest) admit.Claim {
 	out := admit.Claim{SQL: r.GetSql(), Plan: a.Decision.Release.Digest, Question: a.Question, Datasets: r.GetDatasets(), Price: map[string]grant.Price{}}
@@ -164,48 +145,6 @@ func claim(a *query.Analysis, r *concordatv1.ExecuteRequest) admit.Claim {
 		out.Price[admit.PriceKey(p.Owner, p.Namespace)] = grant.Price{Rho: int64(p.Rho), Queries: p.Queries}
 	}
 	return out
-}
-
-// load has every dataset of the plan loaded, in the plan's order. They stay until release is called, which is never nil.
-func (s *Server) load(ctx context.Context, documents *admit.Documents, keys collaborationKeys, a *query.Analysis, sealed []*concordatv1.SealedDataset) (out []query.Dataset, release func(), err error) {
-	var held []func()
-	release = func() {
-		for _, r := range held {
-			r()
-		}
-	}
-	given := map[string]*concordatv1.SealedDataset{}
-	for _, d := range sealed {
-		given[d.GetDataset()] = d
-	}
-	for _, id := range a.Decision.Datasets {
-		d, ok := given[id]
-		if !ok {
-			return nil, release, fmt.Errorf("load: dataset %s is not among those granted", id)
-		}
-		if err := s.registered(documents, keys.before, d); err != nil {
-			return nil, release, err
-		}
-		owner, err := documents.Owner(id)
-		if err != nil {
-			return nil, release, err
-		}
-		bound := binding(documents.Bundle.Manifest, owner, id, d.GetVersion())
-		if d.GetOwner() != "" { // the owner's keys may have changed since
-			bound.Owner = d.GetOwner()
-		}
-		loaded, let, err := s.loader.Load(ctx, loader.Request{
-			Binding: bound,
-			Sealed:  storage.Sealed{Digest: canon.Digest(d.GetDigest()), Objects: d.GetObjects(), Wrap: d.GetWrap()},
-			Policy:  documents.Bundle.Policies[id], Wrapper: keys.wrapper,
-		})
-		held = append(held, let)
-		if err != nil {
-			return nil, release, err
-		}
-		out = append(out, loaded)
-	}
-	return out, release, nil
 }
 
 // registered checks that a worker of this mesh, or of one before it, sealed the file from what a steward signed for this dataset and version.

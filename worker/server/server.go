@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -16,6 +15,7 @@ import (
 	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
 	"concordat.dev/protocol/gen/concordat/v1/concordatv1connect"
 	"concordat.dev/protocol/marble"
+	"concordat.dev/worker/admission"
 	"concordat.dev/worker/admit"
 	"concordat.dev/worker/engine"
 	"concordat.dev/worker/follow"
@@ -49,7 +49,7 @@ type Server struct {
 	ledgers  *follow.Follower
 	analyser *query.Analyser
 	engine   *engine.Engine
-	running  atomic.Int32
+	ingests  *admission.Gate
 	http     *http.Server
 	done     sync.WaitGroup
 }
@@ -96,10 +96,15 @@ func (s *Server) open(ctx context.Context) error {
 	if s.analyser, err = query.NewAnalyser(); err != nil {
 		return err
 	}
-	if s.engine, err = engine.Open(engine.Config{Memory: s.cfg.Memory, Threads: s.cfg.Threads}); err != nil {
+	memory, err := s.cfg.memory()
+	if err != nil {
 		return err
 	}
-	s.loader = &loader.Loader{Store: s.store, Engine: s.engine, Now: time.Now}
+	if s.engine, err = engine.Open(engine.Config{Memory: fmt.Sprintf("%dB", memory), Threads: s.cfg.Threads}); err != nil {
+		return err
+	}
+	s.ingests = admission.New(admission.Limits{Running: ingestsAtOnce, Queued: ingestsQueued}, time.Now)
+	s.loader = &loader.Loader{Store: s.store, Engine: s.engine, Now: time.Now, Gate: admission.New(s.cfg.limits(), time.Now), Budget: memory}
 	return nil
 }
 
@@ -157,8 +162,10 @@ func (s *Server) announce(ctx context.Context, address string) {
 	tick := time.NewTicker(announceEvery)
 	defer tick.Stop()
 	for {
+		now := s.loader.Gate.Counts()
 		_, err := client.Announce(ctx, connect.NewRequest(&concordatv1.AnnounceRequest{
-			Worker: s.cfg.Worker, Address: s.cfg.Listen, Loaded: s.loader.Loaded(), Running: uint32(max(0, s.running.Load())), //nolint:gosec // not negative
+			Worker: s.cfg.Worker, Address: s.cfg.Listen, Loaded: s.loader.Loaded(),
+			Running: uint32(now.Running), Queued: uint32(now.Queued), Slots: uint32(s.cfg.limits().Running), //nolint:gosec // not negative
 		}))
 		if err != nil && ctx.Err() == nil {
 			s.log.Debug().Err(err).Str("coordinator", address).Msg("announce")

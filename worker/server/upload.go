@@ -76,6 +76,11 @@ func (s service) Ingest(ctx context.Context, req *connect.Request[concordatv1.In
 	if err != nil {
 		return nil, connectError(fault.New(op, fault.Invalid, err))
 	}
+	done, err := s.turn(ctx, op, m.GetDataset())
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	sealed, report, err := s.seal(ctx, documents, m, statement)
 	switch {
 	case errors.Is(err, ingest.ErrRejected):

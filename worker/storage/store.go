@@ -93,6 +93,21 @@ func (s *Store) get(ctx context.Context, key string, limit int64) ([]byte, error
 	return body, err
 }
 
+// Size is that of an object, in bytes.
+func (s *Store) Size(ctx context.Context, key string) (n int64, err error) {
+	err = s.try(ctx, func(ctx context.Context) error {
+		a, err := s.bucket.Attributes(ctx, key)
+		if err == nil {
+			n = a.Size
+		}
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("size of object %s: %w", key, missing(err))
+	}
+	return n, nil
+}
+
 // Delete removes objects; one that is missing already is no error. All are tried.
 func (s *Store) Delete(ctx context.Context, keys ...string) error {
 	var all []error

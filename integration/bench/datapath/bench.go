@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -22,6 +23,7 @@ import (
 	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/document"
 	"concordat.dev/protocol/upload"
+	"concordat.dev/worker/admission"
 	"concordat.dev/worker/engine"
 	"concordat.dev/worker/ingest"
 	"concordat.dev/worker/loader"
@@ -270,12 +272,12 @@ func (b *bench) load(ctx context.Context) error {
 		return err
 	}
 	defer e.Close() //nolint:errcheck // in memory
-	l := &loader.Loader{Store: b.store, Engine: e, Now: time.Now}
-	_, release, err := l.Load(ctx, loader.Request{Binding: b.binding(1), Sealed: b.sealed, Policy: &b.policy, Wrapper: b.wrapper})
+	l := &loader.Loader{Store: b.store, Engine: e, Now: time.Now, Budget: math.MaxInt64, Gate: admission.New(admission.Limits{Running: 1}, time.Now)}
+	held, err := l.Acquire(ctx, loader.Work{Datasets: []loader.Request{{Binding: b.binding(1), Sealed: b.sealed, Policy: &b.policy, Wrapper: b.wrapper}}})
 	if err != nil {
 		return err
 	}
-	release()
+	held.Release()
 	return nil
 }
 
