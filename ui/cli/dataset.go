@@ -38,7 +38,7 @@ func (a *app) datasetCommand() *cobra.Command {
 			Example: lines("concordat dataset versions clinic.patients"),
 			Args:    cobra.ExactArgs(1),
 		}, "nothing was uploaded yet", fetchDatasets, nil),
-		a.datasetDelete())
+		a.datasetMatch(), a.datasetDelete())
 	return c
 }
 
