@@ -65,12 +65,19 @@ type Services struct {
 	HTTP *http.Client
 }
 
-// Client holds connections to the coordinators of one mesh. It is safe for concurrent use.
+// Client holds connections to the coordinators of one mesh, and of the one that takes its ledger over. It is safe for concurrent use.
 type Client struct {
-	services []Services
+	cfg      Config
+	at       atomic.Pointer[target]
 	current  atomic.Uint32
 	patience time.Duration
-	root     *atomic.Pointer[x509.Certificate]
+}
+
+// target is the mesh that is called.
+type target struct {
+	services []Services
+	pin      canon.Digest
+	root     atomic.Pointer[x509.Certificate]
 }
 
 // New makes a client; it connects with the first call.
@@ -81,9 +88,18 @@ func New(cfg Config) (*Client, error) {
 	if _, err := canon.ParseDigest(string(cfg.Root)); err != nil {
 		return nil, fmt.Errorf("root certificate to pin: %w", err)
 	}
-	root := new(atomic.Pointer[x509.Certificate])
+	c := &Client{cfg: cfg, patience: cfg.Patience}
+	if c.patience == 0 {
+		c.patience = 20 * time.Second
+	}
+	c.at.Store(newTarget(cfg))
+	return c, nil
+}
+
+func newTarget(cfg Config) *target {
+	t := &target{pin: cfg.Root}
 	var transport http.RoundTripper = &http.Transport{
-		TLSClientConfig:     pinned(cfg.Root, root),
+		TLSClientConfig:     pinned(cfg.Root, &t.root),
 		ForceAttemptHTTP2:   true,
 		TLSHandshakeTimeout: 10 * time.Second,
 		IdleConnTimeout:     30 * time.Second,
@@ -93,13 +109,9 @@ func New(cfg Config) (*Client, error) {
 		transport = authn.Signer{Key: cfg.Key, Audience: cfg.Ledger, Now: time.Now}.RoundTripper(transport)
 	}
 	h := &http.Client{Transport: transport}
-	c := &Client{patience: cfg.Patience, root: root}
-	if c.patience == 0 {
-		c.patience = 20 * time.Second
-	}
 	for _, address := range cfg.Addresses {
 		base := "https://" + strings.TrimPrefix(address, "https://")
-		c.services = append(c.services, Services{
+		t.services = append(t.services, Services{
 			concordatv1connect.NewAnalystServiceClient(h, base),
 			concordatv1connect.NewParticipantServiceClient(h, base),
 			concordatv1connect.NewAuditorServiceClient(h, base),
@@ -108,7 +120,7 @@ func New(cfg Config) (*Client, error) {
 			base, h,
 		})
 	}
-	return c, nil
+	return t
 }
 
 // pinned is the TLS configuration that checks the pin, and keeps the root certificate that a server showed and that passed.
@@ -131,7 +143,7 @@ func pinned(pin canon.Digest, root *atomic.Pointer[x509.Certificate]) *tls.Confi
 
 // Root is MarbleRun's root certificate, known after the first call.
 func (c *Client) Root() (*x509.Certificate, error) {
-	if root := c.root.Load(); root != nil {
+	if root := c.at.Load().root.Load(); root != nil {
 		return root, nil
 	}
 	return nil, errors.New("no coordinator has shown its root certificate yet")
@@ -146,8 +158,8 @@ func (c *Client) Do(ctx context.Context, call func(context.Context, Services) er
 	started := time.Now()
 	wait := 50 * time.Millisecond
 	for attempt := 1; ; attempt++ {
-		at := c.current.Load()
-		s := c.services[int(at)%len(c.services)]
+		mesh, at := c.at.Load(), c.current.Load()
+		s := mesh.services[int(at)%len(mesh.services)]
 		err := call(ctx, s)
 		if err == nil || ctx.Err() != nil {
 			return err
@@ -162,14 +174,21 @@ func (c *Client) Do(ctx context.Context, call func(context.Context, Services) er
 		if dead {
 			patience = min(patience, dialPatience)
 		}
+		moved := movedTo(err)
+		if moved != nil {
+			patience = max(patience, handoverPatience)
+		}
 		if time.Since(started) >= patience {
 			if dead {
-				return fmt.Errorf("%w: %s: is the mesh up? ('concordat status')", ErrUnreachable, c.addresses())
+				return fmt.Errorf("%w: %s: is the mesh up? ('concordat status')", ErrUnreachable, mesh.addresses())
 			}
 			return err
 		}
+		if c.follow(mesh, moved) {
+			continue
+		}
 		c.current.CompareAndSwap(at, at+1)
-		if attempt%len(c.services) != 0 {
+		if attempt%len(mesh.services) != 0 {
 			continue // the next one may answer at once
 		}
 		select {
@@ -195,9 +214,9 @@ func again(err error) bool {
 // errBusy is a plain HTTP answer that asks to come again.
 var errBusy = errors.New("coordinator cannot serve this now")
 
-func (c *Client) addresses() string {
-	all := make([]string, len(c.services))
-	for i, s := range c.services {
+func (t *target) addresses() string {
+	all := make([]string, len(t.services))
+	for i, s := range t.services {
 		all[i] = strings.TrimPrefix(s.Base, "https://")
 	}
 	return strings.Join(all, ", ")

@@ -26,7 +26,8 @@ const maxCall = 32 << 20
 
 // RoundTrip implements http.RoundTripper. Scheme and host of the request are replaced.
 func (f forward) RoundTrip(r *http.Request) (*http.Response, error) {
-	attempts := len(f.services)
+	mesh := f.at.Load()
+	attempts := len(mesh.services)
 	var body []byte
 	if r.Header.Get(authn.HeaderDigest) != "" {
 		attempts = 1
@@ -46,7 +47,7 @@ func (f forward) RoundTrip(r *http.Request) (*http.Response, error) {
 		if body != nil {
 			out.Body, out.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		}
-		res, err := f.send(out, at)
+		res, err := f.send(out, mesh, at)
 		if err == nil {
 			return res, nil
 		}
@@ -56,11 +57,11 @@ func (f forward) RoundTrip(r *http.Request) (*http.Response, error) {
 		f.current.CompareAndSwap(at, at+1)
 		last = err
 	}
-	return nil, fmt.Errorf("%w: %s: %w", ErrUnreachable, f.addresses(), last)
+	return nil, fmt.Errorf("%w: %s: %w", ErrUnreachable, mesh.addresses(), last)
 }
 
-func (f forward) send(r *http.Request, at uint32) (*http.Response, error) {
-	s := f.services[int(at)%len(f.services)]
+func (f forward) send(r *http.Request, mesh *target, at uint32) (*http.Response, error) {
+	s := mesh.services[int(at)%len(mesh.services)]
 	base, err := url.Parse(s.Base)
 	if err != nil {
 		return nil, err
@@ -70,7 +71,7 @@ func (f forward) send(r *http.Request, at uint32) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if res.StatusCode == http.StatusServiceUnavailable && len(f.services) > 1 && r.Header.Get(authn.HeaderDigest) == "" {
+	if res.StatusCode == http.StatusServiceUnavailable && len(mesh.services) > 1 && r.Header.Get(authn.HeaderDigest) == "" {
 		_ = res.Body.Close()
 		return nil, errBusy
 	}

@@ -12,6 +12,9 @@ import (
 
 const loopback = "127.0.0.1"
 
+// objectFolder is the object store of a mesh that names no other.
+const objectFolder = "objects"
+
 // assign gives a new mesh its names and addresses: free ports, or consecutive ones from options.Port.
 func (m *Mesh) assign() error {
 	o, s := m.options, &m.state
@@ -31,7 +34,7 @@ func (m *Mesh) assign() error {
 	}
 	s.ObjectStore = o.ObjectStore
 	if s.ObjectStore == "" {
-		s.ObjectStore = (&url.URL{Scheme: "file", Path: filepath.ToSlash(m.path("objects"))}).String()
+		s.ObjectStore = (&url.URL{Scheme: "file", Path: filepath.ToSlash(m.path(objectFolder))}).String()
 	}
 	return nil
 }

@@ -17,7 +17,8 @@ type coordinatorConfig struct {
 	Founders    []string `yaml:"founders"`
 	Mesh        pins     `yaml:"mesh"`
 
-	Witnesses []witness `yaml:"witnesses,omitempty"`
+	Witnesses      []witness `yaml:"witnesses,omitempty"`
+	AwaitsHandover bool      `yaml:"awaits_handover,omitempty"`
 }
 
 type witness struct {
@@ -47,6 +48,8 @@ func (m *Mesh) coordinatorConfig(s State, c CoordinatorAddress) coordinatorConfi
 		Listen:   listen{Raft: c.Raft, Mesh: c.Mesh, API: c.API},
 		Founders: s.Founders,
 		Mesh:     pins{MarbleRunManifest: string(s.MarbleRunManifest), Coordinator: string(s.Coordinator)},
+
+		AwaitsHandover: s.Succeeds != "",
 	}
 	for _, w := range s.Witnesses {
 		cfg.Witnesses = append(cfg.Witnesses, witness(w))

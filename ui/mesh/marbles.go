@@ -165,6 +165,8 @@ func (m *Mesh) probeCoordinator(ctx context.Context, s State, c CoordinatorAddre
 	switch {
 	case err != nil:
 		return err
+	case status.GetLeader() != "" && s.Succeeds != "" && s.Ledger == "" && status.GetLedger() == "": // it waits for that
+		return nil
 	case status.GetLeader() == "" || status.GetLedger() == "":
 		return fmt.Errorf("%w: %s knows no leader", errNotYet, c.Name)
 	case s.Ledger == "":

@@ -51,6 +51,10 @@ type State struct {
 	Workers      []WorkerAddress         `json:"workers"`
 	Executables  map[string]canon.Digest `json:"executables"` // by name, as measured at setup
 	Processes    []Process               `json:"processes"`   // as last started; they may have ended since
+
+	Succeeds  string   `json:"succeeds,omitempty"`  // home of the mesh whose ledger this one takes over, or took
+	Inherits  []string `json:"inherits,omitempty"`  // once it did: what manifests pin as mesh.inherits
+	Successor string   `json:"successor,omitempty"` // home of the mesh that took this one's ledger over
 }
 
 // Witness is where coordinators ask for cosignatures. Which ones they need, manifests say.
@@ -83,7 +87,7 @@ type WorkerAddress struct {
 func (s State) Pins() document.Mesh {
 	return document.Mesh{
 		Mode: s.Mode, MarbleRunManifest: string(s.MarbleRunManifest), RootCertificate: string(s.RootCertificate),
-		Coordinator: string(s.Coordinator), Ledger: s.Ledger,
+		Coordinator: string(s.Coordinator), Ledger: s.Ledger, Inherits: s.Inherits,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -27,6 +28,8 @@ type Options struct {
 	Workers      int    // default 2
 	Port         int    // first of consecutive ports, coordinators' APIs first; default: free ones
 	ObjectStore  string // gocloud.dev/blob URL; default: a folder below Home
+	// Succeeds is the home of the mesh whose ledger this one is to take over: it waits for that, with the same object store.
+	Succeeds string
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -124,6 +127,9 @@ func (m *Mesh) reserve() error {
 	defer m.mu.Unlock()
 	if len(m.state.Coordinators) == 0 {
 		m.state.Mode = "simulation"
+		if err := m.succeed(); err != nil {
+			return err
+		}
 		if err := m.assign(); err != nil {
 			return err
 		}
@@ -185,12 +191,15 @@ func (m *Mesh) Wipe() error {
 		return fmt.Errorf("mesh: wipe %s: %w: %s", m.home, ErrRunning, describe(live))
 	}
 	s := m.State()
-	names := []string{marbleRunName, "objects", "root.pem", "mesh.json", "mesh.lock"}
+	names := []string{marbleRunName, objectFolder, "root.pem", "mesh.json", "mesh.lock"}
 	for _, c := range s.Coordinators {
 		names = append(names, c.Name)
 	}
 	for _, w := range s.Workers {
 		names = append(names, w.Name)
+	}
+	if s.Successor != "" { // its data lie here too
+		names = slices.DeleteFunc(names, func(name string) bool { return name == objectFolder })
 	}
 	for _, name := range names {
 		if err := os.RemoveAll(m.path(name)); err != nil {
