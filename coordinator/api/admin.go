@@ -67,6 +67,7 @@ func (s workerService) Announce(_ context.Context, req *connect.Request[concorda
 	if m.GetWorker() == "" || m.GetAddress() == "" {
 		return nil, fault.Newf("announce", fault.Invalid, "a worker announces its id and its address")
 	}
-	s.Workers.Announce(dispatch.Worker{ID: m.GetWorker(), Address: m.GetAddress(), Loaded: m.GetLoaded(), Running: int(m.GetRunning())})
+	s.Workers.Announce(dispatch.Worker{ID: m.GetWorker(), Address: m.GetAddress(), Loaded: m.GetLoaded(),
+		Running: int(m.GetRunning()), Queued: int(m.GetQueued()), Slots: int(m.GetSlots())})
 	return connect.NewResponse(&concordatv1.AnnounceResponse{Ledger: s.State.Basis().Ledger}), nil
 }

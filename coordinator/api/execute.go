@@ -103,8 +103,8 @@ func (a *API) run(ctx context.Context, q state.Query) (sealedRelease, *answer.Fa
 	if lag != nil {
 		return sealedRelease{}, nil, lag
 	}
-	if errors.Is(err, dispatch.ErrNoWorker) { // asking again is free, and may find one
-		return sealedRelease{}, nil, fault.New("execute", fault.Unavailable, err)
+	if errors.Is(err, dispatch.ErrNoWorker) || errors.Is(err, dispatch.ErrTooLarge) { // asking again is free, and may find one
+		return sealedRelease{}, nil, a.workerFault("execute", err)
 	}
 	failure := &answer.Failure{Message: failedMessage, Incident: request.GetIncident()}
 	if err != nil {

@@ -210,8 +210,10 @@ func (q *query) analyse(ctx context.Context) (answer.Answer, *concordatv1.Analyz
 
 // workerFault keeps what a worker said about its insides from leaving.
 func (a *API) workerFault(op string, err error) error {
-	if errors.Is(err, dispatch.ErrNoWorker) {
-		return fault.New(op, fault.Unavailable, dispatch.ErrNoWorker)
+	for _, reason := range []error{dispatch.ErrBusy, dispatch.ErrTooLarge, dispatch.ErrNoWorker} {
+		if errors.Is(err, reason) {
+			return fault.New(op, fault.Unavailable, reason)
+		}
 	}
 	if kind := fault.KindOf(err); kind != fault.Internal {
 		return fault.From(op, err)

@@ -36,12 +36,20 @@ const maxResponse = 128 << 20
 // ErrNoWorker says that no worker could do the work in time.
 var ErrNoWorker = errors.New("no worker is available")
 
+// ErrBusy says that all workers had as much work as they take, for as long as work waits.
+var ErrBusy = errors.New("all workers are busy: ask again in a moment")
+
+// ErrTooLarge says that the work needs more memory than any worker has.
+var ErrTooLarge = errors.New("the datasets of this query need more memory than a worker has: the operator can give workers more, or start a larger one")
+
 // Worker is what a worker tells of itself. Loaded are digests of sealed datasets that it has in memory.
 type Worker struct {
 	ID      string
 	Address string // host:port
 	Loaded  []string
-	Running int
+	Running int // queries at work there
+	Queued  int // that wait there
+	Slots   int // that may be at work there at once; 0: not told
 	Seen    time.Time
 }
 
@@ -69,7 +77,8 @@ type Pool struct {
 type entry struct {
 	Worker
 	client Client
-	given  int // pieces of work from here
+	given  int            // pieces of work from here
+	coming map[string]int // datasets that such work has it load
 }
 
 // TLS is what a marble identity gives to call marbles of a type.
@@ -97,7 +106,7 @@ func (p *Pool) Announce(w Worker) {
 	e := p.workers[w.ID]
 	if e == nil || e.Address != w.Address {
 		url, limit := "https://"+w.Address, connect.WithReadMaxBytes(maxResponse)
-		e = &entry{client: client{concordatv1connect.NewWorkerServiceClient(p.http, url, limit), concordatv1connect.NewWorkerHandoverServiceClient(p.http, url, limit)}}
+		e = &entry{coming: map[string]int{}, client: client{concordatv1connect.NewWorkerServiceClient(p.http, url, limit), concordatv1connect.NewWorkerHandoverServiceClient(p.http, url, limit)}}
 		p.workers[w.ID] = e
 		p.log.Info().Str("worker", w.ID).Str("address", w.Address).Msg("worker announced itself")
 	}
@@ -133,20 +142,27 @@ func (p *Pool) alive() []*entry {
 // Close ends idle connections.
 func (p *Pool) Close() { p.http.CloseIdleConnections() }
 
-// Do has one worker do a piece of work: best one that has the wanted datasets loaded, else the least busy. When it is lost, or says
-// that it can't serve now, the next one tries; when none is left, Do waits a while for one. An error that a worker means is final.
-func Do[T any](ctx context.Context, p *Pool, loaded []string, work func(context.Context, Client) (T, error)) (T, error) {
+// Do has one worker do a piece of work. When that one is lost, or says that it can't serve now, the next one tries; when none is left, Do
+// waits a while for one. An error that a worker means is final.
+func Do[T any](ctx context.Context, p *Pool, datasets []string, work func(context.Context, Client) (T, error)) (T, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var none T
 	var last error
+	tried := map[string]bool{} // workers that had no room for it, since one announced itself last
+	waits := false             // some of them may have room later
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	for {
-		e, announced := p.take(loaded)
+		e, announced := p.take(datasets, tried)
 		if e == nil {
+			if errors.Is(last, ErrTooLarge) && !waits {
+				return none, fmt.Errorf("dispatch: %w", last)
+			}
 			select {
 			case <-announced:
+				clear(tried)
+				waits = false
 				continue
 			case <-timer.C:
 				return none, fmt.Errorf("dispatch: waited %s: %w", patience, errors.Join(ErrNoWorker, last))
@@ -155,55 +171,64 @@ func Do[T any](ctx context.Context, p *Pool, loaded []string, work func(context.
 			}
 		}
 		result, err := work(ctx, e.client)
-		p.give(e, err == nil || !lost(err))
-		if err == nil || ctx.Err() != nil || !lost(err) {
+		outcome := judge(err)
+		p.give(e, datasets, outcome)
+		switch {
+		case err == nil || ctx.Err() != nil || outcome == meant:
 			return result, err
-		}
-		p.log.Warn().Str("worker", e.ID).Err(err).Msg("worker lost; another one takes over")
-		last = err
-	}
-}
-
-// lost says that a worker did not answer, or answered that it can't serve now.
-func lost(err error) bool {
-	return !connect.IsWireError(err) || connect.CodeOf(err) == connect.CodeUnavailable
-}
-
-func (p *Pool) take(loaded []string) (*entry, <-chan struct{}) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	all := p.alive()
-	if len(all) == 0 {
-		return nil, p.announce
-	}
-	best := slices.MinFunc(all, func(a, b *entry) int {
-		return cmp.Or(
-			-cmp.Compare(a.has(loaded), b.has(loaded)),
-			cmp.Compare(a.given, b.given),
-			cmp.Compare(a.Running, b.Running),
-			cmp.Compare(a.ID, b.ID),
-		)
-	})
-	best.given++
-	return best, nil
-}
-
-func (e *entry) has(loaded []string) int {
-	n := 0
-	for _, d := range loaded {
-		if slices.Contains(e.Loaded, d) {
-			n++
+		case outcome == busy:
+			tried[e.ID], waits, last = true, true, errors.Join(ErrBusy, err)
+		case outcome == tooLarge:
+			tried[e.ID], last = true, errors.Join(ErrTooLarge, err)
+		default:
+			p.log.Warn().Str("worker", e.ID).Err(err).Msg("worker lost; another one takes over")
+			last = err
 		}
 	}
-	return n
+}
+
+// outcome is what came of a call.
+type outcome int
+
+const (
+	meant    outcome = iota // an answer, or an error that is one
+	lost                    // no answer, or that it can't serve now
+	busy                    // it has as much work as it takes
+	tooLarge                // it has not enough memory for this work
+)
+
+func judge(err error) outcome {
+	switch {
+	case err == nil:
+		return meant
+	case !connect.IsWireError(err):
+		return lost
+	}
+	switch connect.CodeOf(err) {
+	case connect.CodeUnavailable:
+		return lost
+	case connect.CodeAborted:
+		return busy
+	case connect.CodeResourceExhausted:
+		return tooLarge
+	}
+	return meant
 }
 
 // give back a worker; a lost one is forgotten until it announces itself again.
-func (p *Pool) give(e *entry, alive bool) {
+func (p *Pool) give(e *entry, datasets []string, o outcome) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e.given--
-	if !alive && p.workers[e.ID] == e {
+	for _, d := range datasets {
+		if e.coming[d]--; e.coming[d] <= 0 {
+			delete(e.coming, d)
+		}
+		if o == meant && !slices.Contains(e.Loaded, d) { // until it announces what it has
+			e.Loaded = append(e.Loaded, d)
+		}
+	}
+	if o == lost && p.workers[e.ID] == e {
 		delete(p.workers, e.ID)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -114,8 +115,64 @@ func TestAffinity(t *testing.T) {
 	if got, err := ask(t.Context(), pool, "d1"); err != nil || got != "b" {
 		t.Errorf("%q %v: the one that has the dataset loaded should serve", got, err)
 	}
-	if got, err := ask(t.Context(), pool, "d2"); err != nil || got != "a" {
+	if got, err := ask(t.Context(), pool); err != nil || got != "a" {
 		t.Errorf("%q %v: the least busy one should serve", got, err)
+	}
+}
+
+// TestBusyWorkersArePassed: one that has no room is asked again once somebody announced itself, and not forgotten.
+func TestBusyWorkersArePassed(t *testing.T) {
+	mesh := marbletest.New(t)
+	pool := dispatch.New(mesh.Identity(t, marble.Coordinator), zerolog.Nop())
+	var room atomic.Bool
+	full := func() error {
+		if room.Load() {
+			return nil
+		}
+		return connect.NewError(connect.CodeAborted, errors.New("busy"))
+	}
+	first, second := &worker{name: "a", fate: full}, &worker{name: "b"}
+	address := serve(t, mesh, first, marble.Worker)
+	pool.Announce(dispatch.Worker{ID: "a", Address: address})
+	pool.Announce(dispatch.Worker{ID: "b", Address: serve(t, mesh, second, marble.Worker), Running: 1})
+	if got, err := ask(t.Context(), pool); err != nil || got != "b" || first.calls.Load() != 1 {
+		t.Fatalf("%q %v after %d calls of the one that is busy", got, err, first.calls.Load())
+	}
+	if len(pool.Workers()) != 2 {
+		t.Error("a busy worker was forgotten")
+	}
+	second.fate = full
+	done := make(chan string)
+	go func() {
+		got, _ := ask(t.Context(), pool)
+		done <- got
+	}()
+	for second.calls.Load() < 2 || first.calls.Load() < 2 {
+		runtime.Gosched()
+	}
+	room.Store(true)
+	pool.Announce(dispatch.Worker{ID: "a", Address: address})
+	if got := <-done; got != "a" && got != "b" {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestTooLarge: work that one worker has no memory for goes to another; what fits nowhere is told at once.
+func TestTooLarge(t *testing.T) {
+	mesh := marbletest.New(t)
+	pool := dispatch.New(mesh.Identity(t, marble.Coordinator), zerolog.Nop())
+	small := func() error {
+		return connect.NewError(connect.CodeResourceExhausted, errors.New("more than this worker's memory"))
+	}
+	first, second := &worker{name: "a", fate: small}, &worker{name: "b"}
+	pool.Announce(dispatch.Worker{ID: "a", Address: serve(t, mesh, first, marble.Worker)})
+	pool.Announce(dispatch.Worker{ID: "b", Address: serve(t, mesh, second, marble.Worker), Running: 1})
+	if got, err := ask(t.Context(), pool); err != nil || got != "b" || first.calls.Load() != 1 {
+		t.Errorf("%q %v", got, err)
+	}
+	second.fate = small
+	if _, err := ask(t.Context(), pool); !errors.Is(err, dispatch.ErrTooLarge) || len(pool.Workers()) != 2 {
+		t.Errorf("%v, %d workers", err, len(pool.Workers()))
 	}
 }
 
