@@ -1,7 +1,9 @@
 package state
 
 import (
+	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -13,7 +15,8 @@ import (
 	"concordat.dev/protocol/membership"
 )
 
-// members is what organisations agreed about the coordinators. Those that there are to be are Mesh.Voters.
+// members is what organisations agreed about the coordinators. Those that there are to be are Mesh.Voters. Maps and slices are not changed in
+// place: a snapshot may be reading them.
 type members struct {
 	Number    int               `json:"number,omitempty"`    // of the last change
 	Settled   int               `json:"settled,omitempty"`   // of the last change that the coordinators carried out
@@ -102,12 +105,13 @@ func (c *change) changeNodes(b ChangeNodes) (NodesChange, error) {
 	p := c.proposedChange(envelope.Payload)
 	fresh := slices.DeleteFunc(slices.Clone(signers), func(k key.Public) bool { return slices.Contains(p.Signers, k) })
 	if len(fresh) > 0 {
-		p.Signers, p.Envelopes = append(p.Signers, fresh...), append(p.Envelopes, b.Statement)
+		p.Signers, p.Envelopes = slices.Concat(p.Signers, fresh), append(slices.Clone(p.Envelopes), b.Statement)
+		c.keepProposed(p)
 		c.nodesLeaf(leafSignedNodes, said, fresh, envelope)
 	}
 	out := NodesChange{Number: said.Number, Missing: electorate.Missing(p.Signers)}
 	if len(out.Missing) == 0 {
-		c.takeNodes(said, *p)
+		c.takeNodes(said, p)
 	}
 	return out, nil
 }
@@ -148,18 +152,19 @@ func (c *change) withdraws(said membership.Statement) bool {
 	return said.Action == membership.Remove && last.Action == membership.Join && last.Node.Key == said.Node.Key
 }
 
-func (c *change) proposedChange(payload []byte) *NodeChange {
-	m := &c.Members
-	for i := range m.Proposed {
-		if string(m.Proposed[i].Statement) == string(payload) {
-			return &m.Proposed[i]
+func (c *change) proposedChange(payload []byte) NodeChange {
+	for _, p := range c.Members.Proposed {
+		if bytes.Equal(p.Statement, payload) {
+			return p
 		}
 	}
-	if len(m.Proposed) >= maxProposedNodes {
-		m.Proposed = slices.Delete(m.Proposed, 0, len(m.Proposed)-maxProposedNodes+1)
-	}
-	m.Proposed = append(m.Proposed, NodeChange{Statement: payload, At: c.now()})
-	return &m.Proposed[len(m.Proposed)-1]
+	return NodeChange{Statement: payload, At: c.now()}
+}
+
+// keepProposed puts a change with new signatures last among those that wait.
+func (c *change) keepProposed(p NodeChange) {
+	others := slices.DeleteFunc(slices.Clone(c.Members.Proposed), func(o NodeChange) bool { return bytes.Equal(o.Statement, p.Statement) })
+	c.Members.Proposed = append(others[max(0, len(others)-maxProposedNodes+1):], p)
 }
 
 // takeNodes brings a change into effect: from now on it is how the coordinators are to be.
@@ -167,14 +172,15 @@ func (c *change) takeNodes(said membership.Statement, p NodeChange) {
 	node := said.Node.Key.String()
 	if said.Action == membership.Join {
 		c.Mesh.Voters = append(slices.Clone(c.Mesh.Voters), node)
-		if c.Members.Addresses == nil {
-			c.Members.Addresses = map[string]string{}
-		}
-		c.Members.Addresses[node] = said.Node.Address
 	} else {
 		c.Mesh.Voters = slices.DeleteFunc(slices.Clone(c.Mesh.Voters), func(v string) bool { return v == node })
-		delete(c.Members.Addresses, node)
 	}
+	addresses := map[string]string{}
+	maps.Copy(addresses, c.Members.Addresses)
+	if delete(addresses, node); said.Action == membership.Join {
+		addresses[node] = said.Node.Address
+	}
+	c.Members.Addresses = addresses
 	p.Index, p.At = c.nodesLeaf(string(said.Action), said, p.Signers), c.now()
 	c.Members.Changes, c.Members.Proposed = append(c.Members.Changes, p), nil
 	c.Members.Number = said.Number
@@ -235,9 +241,7 @@ func (m *Machine) Membership() Membership {
 		Addresses: map[string]string{}, Changes: slices.Clone(m.s.Members.Changes), Proposed: slices.Clone(m.s.Members.Proposed),
 		Demanded: m.s.electorate().Demanded(),
 	}
-	for k, a := range m.s.Members.Addresses {
-		out.Addresses[k] = a
-	}
+	maps.Copy(out.Addresses, m.s.Members.Addresses)
 	return out
 }
 
