@@ -42,9 +42,7 @@ func (s adminService) Status(ctx context.Context, _ *connect.Request[concordatv1
 		}
 		out.Witnesses = append(out.Witnesses, told)
 	}
-	for _, n := range s.Replica.Nodes(ctx) {
-		out.Nodes = append(out.Nodes, &concordatv1.Node{Id: n.ID, Address: n.Address, Voter: n.Voter, Reachable: n.Reachable})
-	}
+	out.Nodes = s.listNodes(ctx)
 	for _, w := range s.Workers.Workers() {
 		out.Workers = append(out.Workers, &concordatv1.Worker{Id: w.ID, Address: w.Address, Ready: true, Loaded: w.Loaded})
 	}

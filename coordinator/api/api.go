@@ -44,6 +44,7 @@ type Replica interface {
 	ID() string
 	Leader() string
 	Nodes(ctx context.Context) []raft.Status
+	Removed() bool
 }
 
 // Config is what the calls work with. Record, for tests and for what collects audit records, may be nil.
@@ -55,6 +56,7 @@ type Config struct {
 	Root     seal.Root
 	Identity *marble.Identity
 	Cosign   *witness.Collector
+	Address  string // of this coordinator's raft side
 	// Sessions are those of pages; nil where nobody can sign in.
 	Sessions *signin.Sessions
 	// CosignLimit is how long a query waits for the quorum of its manifest's witnesses; 0 means 10 s.
@@ -125,6 +127,7 @@ func (a *API) People() http.Handler {
 	mux.Handle(concordatv1connect.NewParticipantServiceHandler(participantService{a}, options...))
 	mux.Handle(concordatv1connect.NewAuditorServiceHandler(auditorService{a}, options...))
 	mux.Handle(concordatv1connect.NewAdminServiceHandler(adminService{a}, options...))
+	mux.Handle(concordatv1connect.NewNodeServiceHandler(nodeService{a}, options...))
 	mux.Handle(concordatv1connect.NewDocumentServiceHandler(documentService{a}, options...))
 	mux.Handle(concordatv1connect.NewSessionServiceHandler(sessionService{a}, options...))
 	mux.Handle(concordatv1connect.NewHandoverServiceHandler(handoverService{a}, options...))
@@ -147,7 +150,7 @@ func (a *API) authenticated(next http.Handler) http.Handler {
 		switch {
 		case err == nil:
 			v.Handler(next).ServeHTTP(w, r)
-		case (r.URL.Path == concordatv1connect.AdminServiceStatusProcedure || r.URL.Path == concordatv1connect.SessionServiceGetProcedure || r.URL.Path == concordatv1connect.HandoverServiceSuccessorProcedure) && r.Header.Get(authn.HeaderKey) == "":
+		case anonymous(r) && r.Header.Get(authn.HeaderKey) == "":
 			r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
 			next.ServeHTTP(w, r)
 		default:

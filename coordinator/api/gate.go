@@ -36,6 +36,9 @@ const (
 	opEntries        operation = "entries"
 	opReceipt        operation = "receipt"
 	opHandOver       operation = "hand_over"
+	opMembership     operation = "membership"
+	opChangeNodes    operation = "change_nodes"
+	opBackup         operation = "backup"
 	opDraft          operation = "judge_draft"
 )
 
@@ -76,6 +79,9 @@ var (
 		opEntries:        {roles: []string{steward, auditor, organisation}},
 		opReceipt:        {roles: anybody},
 		opHandOver:       {roles: []string{organisation, founder}},
+		opMembership:     {roles: append([]string{founder}, anybody...)},
+		opChangeNodes:    {roles: []string{organisation, founder, steward, auditor}},
+		opBackup:         {roles: []string{organisation, founder, steward}},
 		opDraft:          {roles: append([]string{founder}, anybody...), pending: true},
 	}
 )

@@ -26,6 +26,7 @@ const (
 	Release  = "concordat/v1/release"  // releases and receipts in the object store
 	History  = "concordat/v1/history"  // texts of queries
 	Handover = "concordat/v1/handover" // what is needed to take a ledger over, and what was inherited
+	Backup   = "concordat/v1/backup"   // backups of the state
 )
 
 // MinSecret is the shortest secret that keys are derived from, in bytes.

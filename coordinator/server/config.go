@@ -48,6 +48,11 @@ type Config struct {
 	Listen Listen `yaml:"listen"`
 	// Voters are the coordinators that replicate the state, the same list and order everywhere. The first one starts the cluster.
 	Voters []Voter `yaml:"voters"`
+	// Join has this node wait until the leader of a running ledger calls it, which organisations have to sign (`concordat node join`); voters
+	// then count for nothing and may be missing. With a state on its disk it changes nothing.
+	Join bool `yaml:"join,omitempty"`
+	// Recover has this node wait for a signed recovery before it takes part in anything (`concordat node recover`). Take it out afterwards.
+	Recover bool `yaml:"recover,omitempty"`
 	// Founders are the keys that may propose a manifest where none is active yet ("ed25519:…" or "ssh-ed25519 …").
 	Founders []string `yaml:"founders"`
 	// AwaitsHandover makes a new cluster wait for the ledger of another mesh instead of founding one. It does not matter later.
@@ -146,7 +151,7 @@ func (c Config) check() error {
 		seen[v.Name] = true
 		self = self || v.Name == c.Node
 	}
-	need(self, "voters: none is named %q, this node", c.Node)
+	need(self || c.Join || c.Recover, "voters: none is named %q, this node; one that joins a running ledger says `join: true`", c.Node)
 	for i, f := range c.Founders {
 		_, err := key.ParsePublic(f)
 		need(err == nil, "founders[%d]: %w", i, err)

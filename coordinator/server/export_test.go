@@ -12,5 +12,8 @@ func (s *Server) State() *state.Machine { return s.state }
 // Compacted tells up to which destruction of keys this node has let go of older states.
 func (s *Server) Compacted() uint64 { return s.api.Compacted() }
 
+// Failed tells what ended this coordinator.
+func (s *Server) Failed() <-chan error { return s.failed }
+
 // Sync returns when the state holds all that was acknowledged.
 func (s *Server) Sync(ctx context.Context) error { return s.node.Sync(ctx) }

@@ -64,6 +64,11 @@ func Run(ctx context.Context, cfg Config, getenv func(string) string, log zerolo
 		return err
 	}
 	cfg.Mesh.MarbleRunManifest = identity.ManifestDigest().String()
+	if cfg.Recover {
+		if err := Recover(ctx, cfg, identity, log); err != nil {
+			return err
+		}
+	}
 	s, err := Start(ctx, cfg, identity, log)
 	if err != nil {
 		return err
@@ -98,9 +103,13 @@ func (s *Server) start(ctx, background context.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.cfg.Join || s.cfg.Recover {
+		voters = nil
+	}
 	s.node, err = raft.Open(raft.Config{ //nolint:contextcheck // the replica outlives the start
 		Name: s.cfg.Node, Address: s.cfg.Listen.Raft, DataDir: s.cfg.DataDir, Voters: voters, Root: root, TLS: s.identity, Logger: s.log,
 		Timeout: s.cfg.Election, Floor: func() time.Time { return s.state.Basis().Time },
+		Lineage: s.state.Lineage,
 	}, s.state)
 	if err != nil {
 		return err
@@ -113,7 +122,7 @@ func (s *Server) start(ctx, background context.Context) error {
 		return err
 	}
 	s.api = api.New(api.Config{
-		State: s.state, Replica: s.node, Workers: s.workers, Store: s.store, Root: root, Identity: s.identity, Cosign: s.cosign,
+		State: s.state, Replica: s.node, Address: s.cfg.Listen.Raft, Workers: s.workers, Store: s.store, Root: root, Identity: s.identity, Cosign: s.cosign,
 		CosignLimit: s.cfg.WitnessTimeout, Sessions: s.sessions,
 		Now: time.Now, Logger: s.log,
 	})
@@ -154,7 +163,11 @@ func (s *Server) serve(address string, handler http.Handler, config *tls.Config)
 
 // found starts the cluster if this node has to, and gives it a ledger if it leads one that has none.
 func (s *Server) found(ctx context.Context) {
-	if err := s.node.Bootstrap(ctx); err != nil {
+	err := s.node.Bootstrap(ctx)
+	if err == nil {
+		err = s.node.Await(ctx)
+	}
+	if err != nil {
 		if ctx.Err() == nil {
 			s.failed <- err
 		}
@@ -180,6 +193,7 @@ func (s *Server) found(ctx context.Context) {
 		return
 	}
 	s.log.Info().Str("ledger", s.state.Basis().Ledger).Str("node", s.node.ID()).Msg("coordinator serves its ledger")
+	s.done.Go(func() { s.carry(ctx) })
 	s.done.Go(func() { s.api.Keep(ctx, s.node.Compact) })
 	s.cosign.Run(ctx, signer)
 }
@@ -208,6 +222,10 @@ func (s *Server) initialise(ctx context.Context) error {
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), time.Second)
 	defer cancel()
+	if s.node.Removed() {
+		http.Error(w, raft.ErrRemoved.Error(), http.StatusServiceUnavailable)
+		return
+	}
 	if err := s.node.Sync(ctx); err != nil || s.state.Basis().Ledger == "" {
 		http.Error(w, "no leader or no ledger yet", http.StatusServiceUnavailable)
 		return

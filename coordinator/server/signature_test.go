@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"concordat.dev/protocol/authn"
 	"concordat.dev/protocol/canon"
@@ -115,18 +116,23 @@ func (t tampered) RoundTrip(r *http.Request) (*http.Response, error) {
 // callsOfPeople are the paths of all calls that need a person, and whether they stream.
 func callsOfPeople() map[string]bool {
 	out := map[string]bool{"/upload/none/parts/1": false}
-	services := concordatv1.File_concordat_v1_concordat_proto.Services()
-	for i := range services.Len() {
-		service := services.Get(i)
-		if name := string(service.Name()); name == "WorkerService" || name == "CoordinatorService" {
-			continue // marbles', on another port
-		}
-		for j := range service.Methods().Len() {
-			method := service.Methods().Get(j)
-			out["/"+string(service.FullName())+"/"+string(method.Name())] = method.IsStreamingServer()
+	for _, services := range []protoreflect.ServiceDescriptors{
+		concordatv1.File_concordat_v1_concordat_proto.Services(), concordatv1.File_concordat_v1_node_proto.Services(),
+	} {
+		for i := range services.Len() {
+			service := services.Get(i)
+			if name := string(service.Name()); name == "WorkerService" || name == "CoordinatorService" {
+				continue // marbles', on another port
+			}
+			for j := range service.Methods().Len() {
+				method := service.Methods().Get(j)
+				out["/"+string(service.FullName())+"/"+string(method.Name())] = method.IsStreamingServer()
+			}
 		}
 	}
 	delete(out, concordatv1connect.AdminServiceStatusProcedure)
+	delete(out, concordatv1connect.NodeServiceSelfProcedure)
+	delete(out, concordatv1connect.NodeServiceRecoverProcedure) // refused by all but those that wait: see nodes_test.go
 	return out
 }
 
@@ -196,13 +202,14 @@ func TestEveryStateChangeNeedsItsSignature(t *testing.T) {
 		{method: "SubmitStatement", name: "revoke", by: "clinic", said: about(statement.Revoke, s1, 1), send: submit, open: true},
 	}
 	covered := map[string]bool{"CompleteUpload": true, "OpenUpload": true} // below; and needing the request's signature alone
+	covered["ChangeNodes"] = true                                          // by TestChangesOfCoordinatorsNeedTheirSignatures
 	for _, c := range changes {
 		covered[c.method] = true
 		m.refuses(t, c)
 	}
 	reads := map[string]bool{
 		"GetManifest": true, "ListPlans": true, "UploadStatus": true, "ListDatasets": true, "Query": true, "History": true, "Budget": true,
-		"Checkpoint": true, "Entries": true, "Receipt": true,
+		"Checkpoint": true, "Entries": true, "Receipt": true, "Membership": true, "Backup": true,
 	}
 	for path := range callsOfPeople() {
 		if name := path[strings.LastIndex(path, "/")+1:]; !strings.HasPrefix(path, "/upload/") && !covered[name] && !reads[name] {
