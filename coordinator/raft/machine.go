@@ -81,6 +81,7 @@ func (m *machine) Restore(r io.ReadCloser) error {
 	if err != nil {
 		return fmt.Errorf("raft: restore: %w", err)
 	}
+	m.formed()
 	m.advance(index)
 	return nil
 }
