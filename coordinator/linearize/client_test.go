@@ -58,8 +58,11 @@ type place struct {
 	number int
 	name   string
 	keys   [2]key.Private
-	form   document.SignedForm
-	unpaid []string // queries without a record
+	forms  [2]document.SignedForm // of the two versions
+	unpaid []string               // queries without a record
+
+	calls   int  // made here
+	amended bool // the second version was proposed
 }
 
 // here is the room where the next call goes: each takes a number of calls.
@@ -70,7 +73,24 @@ func (h *history) here() *place {
 		h.rooms = append(h.rooms, h.open(len(h.rooms)))
 	}
 	h.calls++
-	return h.rooms[len(h.rooms)-1]
+	p := h.rooms[len(h.rooms)-1]
+	p.calls++
+	return p
+}
+
+// version is which version of the manifest a call is about. The second comes when the first has lived for a while.
+func (h *history) version(p *place, do action) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case do == propose && p.calls > callsInRoom/3:
+		p.amended = true
+		return 2
+	case p.amended:
+		return 1 + mathrand.IntN(2)
+	default:
+		return 1
+	}
 }
 
 func (h *history) open(number int) *place {
@@ -87,19 +107,21 @@ func (h *history) open(number int) *place {
 unit: {column: id, namespace: patient, unique: true}, columns: {id: {type: varchar, role: identifier}}, aggregates: [count],
 release: {mechanism: differential_privacy, min_units: 10}, budget: {rho: 1, delta: 1e-6, period: 30d, lifetime_rho: 1}}`, dataset, owner)}
 	}
-	b, err := document.LoadFS(fstest.MapFS{
-		"manifest.yaml": &fstest.MapFile{Data: fmt.Appendf(nil, `
-{apiVersion: concordat.dev/v1, kind: Manifest, collaboration: %s, version: 1, purpose: testing, expires: 2999-12-31,
+	for i := range p.forms {
+		b, err := document.LoadFS(fstest.MapFS{
+			"manifest.yaml": &fstest.MapFile{Data: fmt.Appendf(nil, `
+{apiVersion: concordat.dev/v1, kind: Manifest, collaboration: %s, version: %d, purpose: testing, expires: 2999-12-31,
 participants: [{id: clinic, name: C, keys: [%q]}, {id: registry, name: R, keys: [%q]}], people: [{id: dana, participant: clinic, roles: [steward], keys: [%q]}],
 namespaces: {patient: {normalize: trim}},
 datasets: [{id: clinic.patients, owner: clinic, policy: c.yaml}, {id: registry.events, owner: registry, policy: r.yaml}],
 mesh: {mode: simulation, marblerun_manifest: %q, root_certificate: %q, coordinator: %q, ledger: %q}}`,
-			p.name, p.keys[0].Public(), p.keys[1].Public(), person.Public(), pins.MarbleRunManifest, pins.RootCertificate, pins.Coordinator, pins.Ledger)},
-		"c.yaml": policy("clinic.patients", "clinic"), "r.yaml": policy("registry.events", "registry"),
-	})
-	must(h.t, err)
-	p.form, err = b.Signable()
-	must(h.t, err)
+				p.name, i+1, p.keys[0].Public(), p.keys[1].Public(), person.Public(), pins.MarbleRunManifest, pins.RootCertificate, pins.Coordinator, pins.Ledger)},
+			"c.yaml": policy("clinic.patients", "clinic"), "r.yaml": policy("registry.events", "registry"),
+		})
+		must(h.t, err)
+		p.forms[i], err = b.Signable()
+		must(h.t, err)
+	}
 	return p
 }
 
@@ -108,6 +130,7 @@ func (h *history) client(ctx context.Context, id int) {
 	for ctx.Err() == nil {
 		p := h.here()
 		in := call{room: p.number, do: h.draw(), who: mathrand.IntN(2)}
+		in.version = h.version(p, in.do)
 		begun := time.Since(h.began)
 		out, known := h.perform(p, &in)
 		if !known {
@@ -130,28 +153,34 @@ func (h *history) draw() action {
 }
 
 func (h *history) perform(p *place, in *call) (outcome, bool) {
+	form := p.forms[in.version-1]
 	switch in.do {
 	case propose:
-		b := state.Propose{Manifest: p.form.Manifest, Policies: p.form.Policies, Proposal: h.says(p, statement.Propose, h.founder)}
+		by := h.founder
+		if in.version > 1 {
+			by = p.keys[in.who]
+		}
+		b := state.Propose{Manifest: form.Manifest, Policies: form.Policies, Proposal: h.says(p, in, by)}
 		_, out := submit(h, b)
 		return out, true
 	case approve:
-		_, out := submit(h, state.Approve{Collaboration: p.name, Approval: h.says(p, statement.Approve, p.keys[in.who])})
+		_, out := submit(h, state.Approve{Collaboration: p.name, Approval: h.says(p, in, p.keys[in.who])})
 		return out, true
 	case pause, resume:
-		_, out := submit(h, state.Statement{Collaboration: p.name, Statement: h.says(p, statement.Action(in.do), p.keys[in.who])})
+		_, out := submit(h, state.Statement{Collaboration: p.name, Statement: h.says(p, in, p.keys[in.who])})
 		return out, true
 	case reserve:
 		return h.reserve(p, in), true
 	case record:
 		return h.record(p)
 	default:
-		return h.read(p, in.do)
+		return h.read(p, in)
 	}
 }
 
-func (h *history) says(p *place, a statement.Action, k key.Private) []byte {
-	s := statement.Statement{Action: a, Ledger: ledger, Collaboration: p.name, Version: 1, Subject: p.form.Digest()}
+func (h *history) says(p *place, in *call, k key.Private) []byte {
+	a := statement.Action(in.do)
+	s := statement.Statement{Action: a, Ledger: ledger, Collaboration: p.name, Version: in.version, Subject: p.forms[in.version-1].Digest()}
 	if a != statement.Propose && a != statement.Approve {
 		nonce := make([]byte, 16)
 		_, _ = rand.Read(nonce)
@@ -167,7 +196,7 @@ func (h *history) says(p *place, a statement.Action, k key.Private) []byte {
 func (h *history) reserve(p *place, in *call) outcome {
 	q := state.Query{
 		ID: rand.Text(), Key: rand.Text(), Collaboration: p.name, Person: "ann", Participant: "clinic", Request: canon.Sum([]byte("r")),
-		Question: canon.Sum([]byte(rand.Text())).String(), Plan: canon.Sum([]byte("p")).String(), Manifest: p.form.Digest(), Owners: owners[:],
+		Question: canon.Sum([]byte(rand.Text())).String(), Plan: canon.Sum([]byte("p")).String(), Manifest: p.forms[in.version-1].Digest(), Owners: owners[:],
 	}
 	for i, owner := range owners {
 		in.price[i] = mathrand.Int64N(limit / 15)
@@ -217,7 +246,7 @@ func (h *history) record(p *place) (out outcome, known bool) {
 }
 
 // read asks any node that answers.
-func (h *history) read(p *place, what action) (outcome, bool) {
+func (h *history) read(p *place, in *call) (outcome, bool) {
 	i := mathrand.IntN(nodes)
 	r := h.at(i)
 	ctx, cancel := context.WithTimeout(h.t.Context(), attemptFor)
@@ -226,7 +255,7 @@ func (h *history) read(p *place, what action) (outcome, bool) {
 		return outcome{}, false
 	}
 	var out outcome
-	switch what {
+	switch in.do {
 	case balance:
 		all := r.state.Balances(p.name, "ann")
 		if len(all) == 0 {
@@ -236,7 +265,7 @@ func (h *history) read(p *place, what action) (outcome, bool) {
 			out.spent[k] = int64(b.Spent.Rho)
 		}
 	case manifest:
-		m, _ := r.state.Manifest(p.name, 1)
+		m, _ := r.state.Manifest(p.name, in.version)
 		out.status = m.Status
 		out.signed, out.paused = which(m.Signed), which(m.PausedBy)
 	default:
@@ -290,6 +319,11 @@ func submit[R any](h *history, body state.Body[R]) (R, outcome) {
 		switch {
 		case err == nil:
 			return result, outcome{}
+		case errors.Is(err, state.ErrChanged): // another version is in force
+			if doubt {
+				return result, outcome{verdict: unclear}
+			}
+			return result, outcome{verdict: refused}
 		case fault.KindOf(err) == fault.Exists: // a statement that an earlier attempt brought
 			return result, outcome{}
 		case unknown(err):

@@ -40,6 +40,7 @@ type cluster struct {
 	net      *network
 	founder  key.Private
 	clocks   [nodes]atomic.Int64 // how far each node's clock is off, nanoseconds
+	disks    [nodes]*disk
 	mu       sync.RWMutex
 	replicas [nodes]*replica
 }
@@ -68,7 +69,10 @@ func newCluster(t *testing.T) *cluster {
 		c.configs[i] = raft.Config{
 			Name: nodeName(i), Address: back.Addr().String(), DataDir: filepath.Join(dir, nodeName(i)), Root: root,
 			TLS: named{id, nodeName(i)}, Logger: zerolog.Nop(), Timeout: 300 * time.Millisecond,
+			Clock: func() time.Time { return c.now(i) },
 		}
+		c.disks[i] = newDisk()
+		c.configs[i].Files = c.disks[i]
 	}
 	for i := range nodes {
 		c.configs[i].Voters = voters
@@ -107,8 +111,9 @@ func nodeNamed(name string) int {
 }
 
 func (c *cluster) start(i int) {
-	m := state.New()
-	n, err := raft.Open(c.configs[i], m)
+	m, config := state.New(), c.configs[i]
+	config.Floor = func() time.Time { return m.Basis().Time }
+	n, err := raft.Open(config, m)
 	if err != nil {
 		c.t.Errorf("start node %d: %v", i, err)
 		return

@@ -8,6 +8,7 @@ import (
 	"math"
 	mathrand "math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -68,9 +69,13 @@ func (c *cluster) suffer(ctx context.Context) map[string]int {
 		{"isolated", func(i int) { c.net.set(cut, around(i)...) }, func(i int) { c.net.set(open, around(i)...) }},
 		{"deaf", func(i int) { c.net.set(cut, into(i)...) }, func(i int) { c.net.set(open, into(i)...) }},
 		{"mute", func(i int) { c.net.set(cut, from(i)...) }, func(i int) { c.net.set(open, from(i)...) }},
-		{"paused", func(i int) { c.net.set(held, around(i)...) }, func(i int) { c.net.set(open, around(i)...) }},
+		{"traffic waits", func(i int) { c.net.set(held, around(i)...) }, func(i int) { c.net.set(open, around(i)...) }},
+		{"paused", c.pause, c.resume},
+		{"disk slow", func(i int) { c.disks[i].set(slow) }, func(i int) { c.disks[i].set(sound) }},
+		{"disk full", func(i int) { c.disks[i].set(full) }, func(i int) { c.disks[i].set(sound) }},
+		{"disk fails", func(i int) { c.disks[i].set(failing) }, func(i int) { c.disks[i].set(sound) }},
 		{"connections broken", func(i int) { c.net.set(cut, around(i)...); c.net.set(open, around(i)...) }, func(int) {}},
-		{"clock jumped", func(i int) { c.clocks[i].Store(mathrand.Int64N(int64(40*time.Second)) - int64(20*time.Second)) }, func(int) {}},
+		{"clock jumped", func(i int) { c.clocks[i].Store(mathrand.Int64N(int64(20*time.Hour)) - int64(10*time.Hour)) }, func(i int) { c.clocks[i].Store(0) }},
 		{"compacted", c.compact, func(int) {}},
 	}
 	faults[0].begin, faults[0].heal = c.stop, c.start
@@ -80,17 +85,28 @@ func (c *cluster) suffer(ctx context.Context) map[string]int {
 		if n%len(faults) > 0 && mathrand.IntN(2) == 0 {
 			node = mathrand.IntN(nodes)
 		}
-		if !pass(ctx, time.Second) {
+		if !pass(ctx, 300*time.Millisecond+mathrand.N(400*time.Millisecond)) {
 			return count
 		}
 		count[f.name]++
 		f.begin(node)
-		more := pass(ctx, 500*time.Millisecond+mathrand.N(time.Second))
+		more := pass(ctx, 300*time.Millisecond+mathrand.N(900*time.Millisecond))
 		f.heal(node)
 		if !more {
 			return count
 		}
 	}
+}
+
+// pause lets nothing leave a node, nor reach it or its disk.
+func (c *cluster) pause(i int) {
+	c.disks[i].set(stalled)
+	c.net.set(held, around(i)...)
+}
+
+func (c *cluster) resume(i int) {
+	c.disks[i].set(sound)
+	c.net.set(open, around(i)...)
 }
 
 // compact lets a node restore from a snapshot when it starts next, and followers that are behind take one.
@@ -137,6 +153,9 @@ func (h *history) audit() {
 	for i := range nodes {
 		s := h.at(i).state
 		h.checkpoint(s.Tree())
+		if at := s.Basis().Time; time.Until(at) > time.Second { // one clock that jumped moves nothing
+			h.t.Errorf("node %d: the state's time leads by %v", i, time.Until(at))
+		}
 		for _, l := range h.leaves {
 			e, ok := s.Entry(l.index)
 			first, _ := h.at(0).state.Entry(l.index)
@@ -194,6 +213,13 @@ func (h *history) judge() {
 			tally[do] = map[verdict]int{}
 		}
 		tally[do][op.Output.(outcome).verdict]++
+	}
+	amended := slices.ContainsFunc(h.operations, func(op porcupine.Operation) bool {
+		c, o := op.Input.(call), op.Output.(outcome)
+		return c.do == reserve && c.version == 2 && o.verdict == done
+	})
+	if !amended {
+		h.t.Error("no reservation was ever acknowledged under an amended manifest")
 	}
 	for _, do := range []action{propose, approve, pause, resume, reserve, record, balance, manifest, size} {
 		if tally[do][done] == 0 {

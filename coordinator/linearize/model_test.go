@@ -32,10 +32,11 @@ const (
 
 // call is what a client asked for.
 type call struct {
-	room  int
-	do    action
-	who   int // index of the owner who signs
-	price [2]int64
+	room    int
+	do      action
+	who     int // index of the owner who signs
+	version int // of the manifest that it is about
+	price   [2]int64
 }
 
 // What a call came to.
@@ -60,22 +61,42 @@ type outcome struct {
 	index   int64 // of a leaf, or the log's size
 }
 
-// room is the model of a collaboration: one manifest and the accounts of its two owners.
+// room is the model of a collaboration: two versions of its manifest, the second an amendment, and the accounts of its two owners.
 type room struct {
-	proposed       bool
-	signed, paused [2]bool
-	spent          [2]int64
+	proposed [2]bool
+	signed   [2][2]bool // by version and owner
+	paused   [2]bool
+	spent    [2]int64
 }
 
-func (r room) active() bool  { return r.signed[0] && r.signed[1] }
-func (r room) inForce() bool { return r.active() && !r.paused[0] && !r.paused[1] }
+// active is the version that both signed last, 0 before any.
+func (r room) active() int {
+	for v := 2; v > 0; v-- {
+		if s := r.signed[v-1]; s[0] && s[1] {
+			return v
+		}
+	}
+	return 0
+}
 
-func (r room) status() state.Status {
-	switch {
-	case !r.proposed:
+// pending is the version that waits for signatures, 0 for none.
+func (r room) pending() int {
+	if next := r.active() + 1; next <= 2 && r.proposed[next-1] {
+		return next
+	}
+	return 0
+}
+
+func (r room) inForce() bool { return r.active() > 0 && !r.paused[0] && !r.paused[1] }
+
+func (r room) status(version int) state.Status {
+	switch active := r.active(); {
+	case !r.proposed[version-1]:
 		return ""
-	case !r.active():
+	case version > active:
 		return state.Proposed
+	case version < active:
+		return state.Superseded
 	case r.inForce():
 		return state.Active
 	default:
@@ -109,9 +130,13 @@ var rooms = porcupine.Model{
 func (r room) step(c call, o outcome) (bool, room) {
 	switch c.do {
 	case balance:
-		return r.active() && o.verdict == done && o.spent == r.spent || !r.active() && o.verdict == refused, r
+		return r.active() > 0 && o.verdict == done && o.spent == r.spent || r.active() == 0 && o.verdict == refused, r
 	case manifest:
-		return o.status == r.status() && o.signed == r.signed && o.paused == r.paused, r
+		var paused [2]bool
+		if r.active() == c.version {
+			paused = r.paused
+		}
+		return o.status == r.status(c.version) && o.signed == r.signed[c.version-1] && o.paused == paused, r
 	case reserve:
 		return r.reserve(c, o)
 	}
@@ -130,19 +155,19 @@ func (r room) step(c call, o outcome) (bool, room) {
 func (r room) sign(c call) (room, bool) {
 	switch c.do {
 	case propose:
-		ok := !r.active()
-		r.proposed = r.proposed || ok
+		ok := r.active() == c.version-1
+		r.proposed[c.version-1] = r.proposed[c.version-1] || ok
 		return r, ok
-	case approve:
-		ok := r.proposed
-		r.signed[c.who] = r.signed[c.who] || ok
+	case approve: // again, after it came into force, changes nothing
+		ok := r.pending() == c.version || r.pending() == 0 && r.active() == c.version
+		r.signed[c.version-1][c.who] = r.signed[c.version-1][c.who] || ok
 		return r, ok
 	case pause:
-		ok := r.active()
+		ok := r.active() == c.version
 		r.paused[c.who] = r.paused[c.who] || ok
 		return r, ok
 	case resume:
-		ok := r.active() && r.paused[c.who]
+		ok := r.active() == c.version && r.paused[c.who]
 		r.paused[c.who] = r.paused[c.who] && !ok
 		return r, ok
 	default: // record
@@ -152,18 +177,18 @@ func (r room) sign(c call) (room, bool) {
 
 func (r room) reserve(c call, o outcome) (bool, room) {
 	after := r
-	enough := true
+	enough, inForce := true, r.inForce() && r.active() == c.version
 	for i := range owners {
 		after.spent[i] += c.price[i]
 		enough = enough && after.spent[i] <= limit
 	}
 	switch o.verdict {
 	case done:
-		return r.inForce() && enough && o.spent == r.spent, after
+		return inForce && enough && o.spent == r.spent, after
 	case short:
-		return r.inForce() && after.spent[o.owner] > limit && o.left == limit-r.spent[o.owner], r
+		return inForce && after.spent[o.owner] > limit && o.left == limit-r.spent[o.owner], r
 	default:
-		return !r.inForce(), r
+		return !inForce, r
 	}
 }
 

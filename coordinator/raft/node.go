@@ -21,13 +21,16 @@ import (
 	"github.com/hashicorp/go-hclog"
 	hraft "github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/fs"
+	"github.com/hashicorp/raft-wal/segment"
+	"github.com/hashicorp/raft-wal/types"
 	"github.com/rs/zerolog"
 
 	"concordat.dev/coordinator/seal"
 	"concordat.dev/protocol/key"
 )
 
-// Config is what a node needs. All fields but Timeout and Lineage are required.
+// Config is what a node needs. All fields but Timeout, Files and those that are functions are required.
 type Config struct {
 	Name    string
 	Address string // host:port to listen on, as the other voters know it
@@ -39,6 +42,10 @@ type Config struct {
 	Timeout time.Duration // of heartbeats and elections; 0 means 1 s
 	// Lineage tells which ledger, after which recovery, the machine holds, empty before there is one; nil where nothing tells.
 	Lineage func() string
+	// Clock is this node's, the host's where it is nil; Floor is the machine's time, before which nothing is proposed.
+	Clock, Floor func() time.Time
+	// Files are those of the log, on a disk that a test makes slow or full; the host's where they are nil.
+	Files types.VFS
 }
 
 // Voter is a coordinator of the cluster. The key is learnt at the first start when it is zero.
@@ -60,6 +67,7 @@ type Node struct {
 	snapshots  hraft.SnapshotStore
 	compacting sync.Mutex
 	group      group
+	clocks     clocks
 
 	barrier atomic.Uint64 // the term in which everything of earlier terms was applied
 }
@@ -97,7 +105,11 @@ func (n *Node) open() error {
 		return err
 	}
 	logger := raftLogger(n.cfg.Logger)
-	if n.log, err = wal.Open(dir, wal.WithSegmentSize(segmentSize), wal.WithLogger(logger)); err != nil {
+	files := n.cfg.Files
+	if files == nil {
+		files = fs.New()
+	}
+	if n.log, err = wal.Open(dir, wal.WithSegmentSize(segmentSize), wal.WithLogger(logger), wal.WithSegmentFiler(segment.NewFiler(dir, files))); err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
 	n.snapshots, err = hraft.NewFileSnapshotStoreWithLogger(n.cfg.DataDir, keptSnapshots, logger)
@@ -120,6 +132,7 @@ func (n *Node) open() error {
 		return errors.Join(fmt.Errorf("start: %w", err), transport.Close())
 	}
 	n.layer.serve(view{known: n.known, led: func() bool { return n.Leader() != "" }, answer: n.answer})
+	go n.askClocks()
 	return nil
 }
 

@@ -62,6 +62,11 @@ type Applier interface {
 	Apply(ctx context.Context, command []byte) ([]byte, error)
 }
 
+// Clock is an Applier that knows what time a command is proposed at, whatever the caller's clock shows.
+type Clock interface {
+	Time(now time.Time) time.Time
+}
+
 // Body is a kind of command whose result has the type R. Yields only says so: it returns nothing of use.
 type Body[R any] interface {
 	kind() string
@@ -72,6 +77,9 @@ type Body[R any] interface {
 // outcome that is not known is one of the kind Unavailable.
 func Submit[R any](ctx context.Context, to Applier, now time.Time, body Body[R]) (R, uint64, error) {
 	var result R
+	if c, ok := to.(Clock); ok {
+		now = c.Time(now)
+	}
 	command, err := encode(body.kind(), now, body)
 	if err != nil {
 		return result, 0, fault.New(body.kind(), fault.Internal, err)
