@@ -107,21 +107,20 @@ export function toPolicy(d: PolicyDraft): Record<string, unknown> {
   };
 }
 
-// Written so, since an object with a property of this name would pass for a promise.
-const secondOf = (second: string) => (second ? Object.fromEntries([["then", second]]) : {});
+// biome-ignore lint/suspicious/noThenProperty: policies name it so, and nobody awaits it
+const secondOf = (second: string) => (second ? { then: second } : {});
 
 function columnOf(c: ColumnDraft): Record<string, unknown> {
   const out: Record<string, unknown> = { type: c.type, role: c.role };
   if (c.role === "measure") {
-    if (c.low !== "" || c.high !== "") out["bounds"] = [numeric(c.low), numeric(c.high)];
+    if (c.low !== "" || c.high !== "") out.bounds = [numeric(c.low), numeric(c.high)];
     Object.assign(out, number("scale", c.scale));
   }
-  // Text, although it may be a number: grain is always text in the signed form.
   if ((c.role === "measure" || c.role === "time") && c.grain !== "")
-    out["grain"] = c.role === "measure" ? numeric(c.grain) : c.grain;
+    out.grain = c.role === "measure" ? numeric(c.grain) : c.grain;
   if (c.role === "dimension") {
-    if (c.from !== "" || c.to !== "") out["domain"] = { from: numeric(c.from), to: numeric(c.to) };
-    else if (c.domain !== "") out["domain"] = domainOf(c);
+    if (c.from !== "" || c.to !== "") out.domain = { from: numeric(c.from), to: numeric(c.to) };
+    else if (c.domain !== "") out.domain = domainOf(c);
     Object.assign(out, number("prefix", c.prefix));
   }
   return out;
