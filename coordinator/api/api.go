@@ -71,6 +71,7 @@ type API struct {
 	Config
 	gate gate
 
+	explains  pace
 	mu        sync.Mutex
 	compacted atomic.Uint64 // see Keep
 
@@ -130,6 +131,7 @@ func (a *API) People() http.Handler {
 	mux.Handle(concordatv1connect.NewNodeServiceHandler(nodeService{a}, options...))
 	mux.Handle(concordatv1connect.NewDocumentServiceHandler(documentService{a}, options...))
 	mux.Handle(concordatv1connect.NewSessionServiceHandler(sessionService{a}, options...))
+	mux.Handle(concordatv1connect.NewSavedServiceHandler(savedService{a}, options...))
 	mux.Handle(concordatv1connect.NewHandoverServiceHandler(handoverService{a}, options...))
 	mux.HandleFunc("GET /handover", a.givePackage)
 	parts := http.NewServeMux()

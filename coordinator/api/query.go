@@ -99,8 +99,12 @@ func (q *query) run(ctx context.Context) (outcome, error) {
 	if q.request.GetRho() < 0 || q.request.GetRho() > 1e6 {
 		return outcome{}, fault.Newf("query", fault.Invalid, "rho %g is not a price", q.request.GetRho())
 	}
+	op := opQuery
+	if q.request.GetExplain() {
+		op = opExplain
+	}
 	var err error
-	q.who, err = q.gate.admit(ctx, opQuery, q.request.GetCollaboration())
+	q.who, err = q.gate.admit(ctx, op, q.request.GetCollaboration())
 	if fault.KindOf(err) == fault.Forbidden {
 		out := q.refused(answer.Refusal{
 			Code: answer.NotPermitted, Rule: "people", Message: err.Error(),
@@ -111,6 +115,9 @@ func (q *query) run(ctx context.Context) (outcome, error) {
 	}
 	if err != nil {
 		return outcome{}, err
+	}
+	if op == opExplain && !q.explains.admit(q.who.person, q.Now()) {
+		return outcome{}, errTooFast
 	}
 	for range attempts {
 		var out outcome

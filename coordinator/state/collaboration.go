@@ -43,6 +43,7 @@ type collaboration struct {
 	Off   map[string]offboarded `json:"off,omitempty"`  // people without authority, by id
 	Left  []string              `json:"left,omitempty"` // participants who signed that they leave; the next version is without them
 	Plans map[string]*Plan      `json:"plans,omitempty"`
+	Saved map[string]*Saved     `json:"saved,omitempty"`
 }
 
 type version struct {

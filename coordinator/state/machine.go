@@ -201,6 +201,8 @@ var handlers = map[string]handler{
 	Cosign{}.kind():      handle((*change).cosign),
 	Expire{}.kind():      handle((*change).expire),
 	NoteDown{}.kind():    handle((*change).noteDown),
+	Save{}.kind():        handle((*change).save),
+	Forget{}.kind():      handle((*change).forgetSaved),
 	ChangeNodes{}.kind(): handle((*change).changeNodes),
 	SettleNodes{}.kind(): handle((*change).settleNodes),
 
