@@ -120,6 +120,7 @@ func (s *Server) handler(cfg Config) (http.Handler, error) {
 	}
 	calls := http.NewServeMux()
 	calls.Handle(concordatv1connect.NewSessionServiceHandler(session{cfg}, connect.WithReadMaxBytes(2*maxPayload)))
+	documents{cfg}.handle(calls)
 	calls.Handle("/", forwarding(cfg.Client))
 	all := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
