@@ -4,20 +4,15 @@ import { Code, ConnectError, createRouterTransport, type Transport } from "@conn
 import { AdminService, AnalystService, AuditorService, ParticipantService } from "../gen/concordat/v1/concordat_pb";
 import { SavedService } from "../gen/concordat/v1/saved_pb";
 import { SessionService } from "../gen/concordat/v1/session_pb";
-import answer from "./data/answer.json";
-import budget from "./data/budget.json";
+import { analyst, savedQueries } from "./analyst";
 import clinic from "./data/clinic.patients.json";
 import datasets from "./data/datasets.json";
-import explanation from "./data/explanation.json";
-import history from "./data/history.json";
 import laboratory from "./data/laboratory.results.json";
 import manifest from "./data/manifest.json";
 import receipt from "./data/receipt.json";
-import refusal from "./data/refusal.json";
 import registry from "./data/registry.events.json";
 
 const bytes = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
-const wait = (ms: number) => new Promise((done) => setTimeout(done, ms));
 const collaboration = "nafld-outcomes";
 
 const roles = {
@@ -70,24 +65,7 @@ export function mockTransport(): Transport {
         throw new ConnectError("the made-up mesh signs nothing", Code.Unimplemented);
       },
     });
-    service(AnalystService, {
-      async *query(request) {
-        yield { event: { case: "phase" as const, value: "analyse" } };
-        await wait(60);
-        const refused = !/count|sum|avg/i.test(request.sql);
-        if (refused || request.explain) {
-          yield { event: { case: "answer" as const, value: bytes(refused ? refusal : explanation) } };
-          return;
-        }
-        for (const phase of ["reserve", "execute", "record"]) {
-          yield { event: { case: "phase" as const, value: phase } };
-          await wait(250);
-        }
-        yield { event: { case: "answer" as const, value: bytes(answer) }, receipt: bytes(receipt) };
-      },
-      history: () => ({ entries: bytes(history) }),
-      budget: () => ({ budgets: bytes(budget) }),
-    });
+    service(AnalystService, analyst);
     service(ParticipantService, {
       getManifest: status,
       listDatasets: () => ({ datasets: bytes(datasets) }),
@@ -110,6 +88,6 @@ export function mockTransport(): Transport {
         collaborations: [collaboration],
       }),
     });
-    service(SavedService, { list: () => ({ queries: [] }), delete: () => ({}) });
+    service(SavedService, savedQueries);
   });
 }
