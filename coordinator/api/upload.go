@@ -134,7 +134,7 @@ func (a *API) sender(r *http.Request) (context.Context, canon.Digest, error) {
 		}
 		return r.Context(), digest, nil
 	}
-	k, digest, err := v.VerifyStream(r, store.MaxPart)
+	k, digest, err := v.VerifyNamed(r, store.MaxPart)
 	if err != nil {
 		return nil, "", authn.Fault(err)
 	}
@@ -160,9 +160,9 @@ func (a *API) takePart(r *http.Request) error {
 	}
 	err = a.Store.PutPart(ctx, u.ID, uint32(number), digest, r.Body)
 	switch {
-	case errors.Is(err, store.ErrDigest), errors.Is(err, authn.ErrBody):
+	case errors.Is(err, store.ErrDigest):
 		return fault.New(op, fault.Invalid, err)
-	case errors.Is(err, store.ErrTooLarge), errors.Is(err, authn.ErrTooLarge):
+	case errors.Is(err, store.ErrTooLarge):
 		return fault.New(op, fault.TooLarge, err)
 	case err != nil:
 		return fault.New(op, fault.Unavailable, err)
@@ -250,21 +250,25 @@ func (s participantService) checkParts(ctx context.Context, u state.Upload, who 
 	if err != nil {
 		return nil, err
 	}
-	byNumber := map[uint32]store.Part{}
+	type content struct {
+		number uint32
+		digest canon.Digest
+	}
+	numbers, sizes := map[uint32]bool{}, map[content]int64{}
 	for _, p := range have {
-		byNumber[p.Number] = p
+		numbers[p.Number], sizes[content{p.Number, p.Digest}] = true, p.Size
 	}
 	var keys []string
 	for i, p := range said.Parts {
 		number := uint32(i + 1) //nolint:gosec // at most MaxParts
-		got, ok := byNumber[number]
+		size, ok := sizes[content{number, p.Digest}]
 		switch {
-		case !ok:
+		case !numbers[number]:
 			return nil, fault.Newf(op, fault.Conflict, "part %d of %d is missing: send it, then complete again", number, len(said.Parts))
-		case got.Digest != p.Digest || got.Size != p.Size:
-			return nil, fault.Newf(op, fault.Conflict, "part %d is %s, the statement says %s: send the right one", number, got.Digest, p.Digest)
+		case !ok || size != p.Size:
+			return nil, fault.Newf(op, fault.Conflict, "part %d is not %s of %d bytes, as the statement says: send the right one", number, p.Digest, p.Size)
 		}
-		keys = append(keys, store.PartKey(u.ID, number))
+		keys = append(keys, store.PartKey(u.ID, number, p.Digest))
 	}
 	return keys, nil
 }

@@ -1,13 +1,14 @@
 // Package store keeps what is too big for the replicated state in the object store: the encrypted parts of uploads, as they come, and
 // releases, sealed under a key of the coordinators.
 //
-// Invariant: a part is kept under its number with the digest that its sender named, or not at all. A release opens only under its own
+// Invariant: a part is kept under its number and the digest that its sender named, or not at all, and never overwritten. A release opens only under its own
 // name, and its digest is in the replicated state.
 //
 // Sees: ciphertext; released aggregates, which it seals
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -46,8 +47,6 @@ var (
 	ErrMissing  = errors.New("not in the object store")
 )
 
-const digestKey = "sha256"
-
 // Store is the object store of a mesh.
 type Store struct {
 	bucket *blob.Bucket
@@ -65,6 +64,7 @@ func Open(ctx context.Context, location string) (*Store, error) {
 		}
 		q := u.Query()
 		q.Set("no_tmp_dir", "true") // beside the file: a rename must not cross file systems
+		q.Set("metadata", "skip")   // it would cost an MD5 of every part; names say the digest
 		u.RawQuery = q.Encode()
 	}
 	b, err := blob.OpenBucket(ctx, u.String())
@@ -77,9 +77,28 @@ func Open(ctx context.Context, location string) (*Store, error) {
 // Close lets go of the store.
 func (s *Store) Close() error { return s.bucket.Close() }
 
-// PartKey is the name of a part's object.
-func PartKey(upload string, number uint32) string {
-	return fmt.Sprintf("uploads/%s/%d", upload, number)
+// Check says whether the object store answers.
+func (s *Store) Check(ctx context.Context) error {
+	ok, err := s.bucket.IsAccessible(ctx)
+	if err == nil && !ok {
+		err = ErrMissing
+	}
+	return err
+}
+
+// PartKey is the name of a part's object. The digest in it makes it one object's for good, and spares asking each for it.
+func PartKey(upload string, number uint32, digest canon.Digest) string {
+	return fmt.Sprintf("uploads/%s/%d-%s", upload, number, strings.TrimPrefix(digest.String(), digestPrefix))
+}
+
+const digestPrefix = "sha256:"
+
+// partOf reads what PartKey wrote.
+func partOf(name string, size int64) (Part, bool) {
+	number, digest, ok := strings.Cut(path.Base(name), "-")
+	n, err := strconv.ParseUint(number, 10, 32)
+	p := Part{Number: uint32(n), Digest: canon.Digest(digestPrefix + digest), Size: size}
+	return p, ok && err == nil && p.Digest.Valid()
 }
 
 // Part is an uploaded part.
@@ -89,18 +108,16 @@ type Part struct {
 	Size   int64
 }
 
-// PutPart keeps a part. Sent again with the same digest, it is not written again.
+// PutPart keeps a part whose bytes have the digest. Sent again with the same digest, it is not written again.
 func (s *Store) PutPart(ctx context.Context, upload string, number uint32, digest canon.Digest, body io.Reader) error {
-	name := PartKey(upload, number)
-	if have, err := s.bucket.Attributes(ctx, name); err == nil && have.Metadata[digestKey] == digest.String() {
+	name := PartKey(upload, number, digest)
+	if have, err := s.bucket.Exists(ctx, name); err == nil && have {
 		_, err := io.Copy(io.Discard, io.LimitReader(body, MaxPart+1))
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx) // cancelled, the writer keeps nothing
 	defer cancel()
-	w, err := s.bucket.NewWriter(ctx, name, &blob.WriterOptions{
-		ContentType: "application/octet-stream", Metadata: map[string]string{digestKey: digest.String()},
-	})
+	w, err := s.bucket.NewWriter(ctx, name, &blob.WriterOptions{ContentType: "application/octet-stream"})
 	if err != nil {
 		return fmt.Errorf("store: part %d: %w", number, err)
 	}
@@ -125,22 +142,18 @@ func (s *Store) PutPart(ctx context.Context, upload string, number uint32, diges
 
 func digestOf(h hash.Hash) canon.Digest { return canon.Of([sha256.Size]byte(h.Sum(nil))) }
 
-// Parts lists an upload's parts by number.
+// Parts lists an upload's parts by number; a number that was sent with several contents stands there several times.
 func (s *Store) Parts(ctx context.Context, upload string) ([]Part, error) {
 	var parts []Part
 	err := s.each(ctx, "uploads/"+upload, func(name string, size int64) error {
-		n, err := strconv.ParseUint(path.Base(name), 10, 32)
-		if err != nil {
-			return nil //nolint:nilerr // not a part
+		if p, ok := partOf(name, size); ok {
+			parts = append(parts, p)
 		}
-		a, err := s.bucket.Attributes(ctx, name)
-		if err != nil {
-			return err
-		}
-		parts = append(parts, Part{Number: uint32(n), Digest: canon.Digest(a.Metadata[digestKey]), Size: size})
 		return nil
 	})
-	slices.SortFunc(parts, func(a, b Part) int { return int(a.Number) - int(b.Number) })
+	slices.SortFunc(parts, func(a, b Part) int {
+		return cmp.Or(cmp.Compare(a.Number, b.Number), strings.Compare(string(a.Digest), string(b.Digest)))
+	})
 	return parts, err
 }
 

@@ -51,7 +51,8 @@ func TestPartsAreKeptWithTheirDigestOrNotAtAll(t *testing.T) {
 		t.Fatalf("parts %+v", parts)
 	}
 	must(t, put(2, "new two", "new two"))
-	if parts, err = s.Parts(ctx, "u1"); err != nil || parts[1].Digest != canon.Sum([]byte("new two")) {
+	if parts, err = s.Parts(ctx, "u1"); err != nil || len(parts) != 3 || parts[1].Number != 2 || parts[2].Number != 2 ||
+		parts[1].Digest != canon.Sum([]byte("new two")) && parts[2].Digest != canon.Sum([]byte("new two")) {
 		t.Fatalf("a part sent anew: %+v %v", parts, err)
 	}
 	if other, err := s.Parts(ctx, "u"); err != nil || len(other) != 0 {
@@ -122,7 +123,7 @@ func TestSweepKeepsWhatIsRegistered(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Sweep(ctx, "uploads/u1", []string{store.PartKey("u1", 2)}); err != nil {
+	if err := s.Sweep(ctx, "uploads/u1", []string{store.PartKey("u1", 2, canon.Sum([]byte{2}))}); err != nil {
 		t.Fatal(err)
 	}
 	parts, err := s.Parts(ctx, "u1")

@@ -2,10 +2,8 @@ package authn
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"net/http"
 	"time"
@@ -75,9 +73,9 @@ func (v *Verifier) Verify(r *http.Request) (key.Public, error) {
 	return p.key, v.memory.add(v.config.Now(), p.key, p.id())
 }
 
-// VerifyStream returns the key that signed r and replaces r.Body by a reader that fails with ErrBody or ErrTooLarge, in place of io.EOF,
-// unless the body is the signed one and has at most limit bytes: nothing of it counts before its end. The digest is that of HeaderDigest.
-func (v *Verifier) VerifyStream(r *http.Request, limit int64) (key.Public, canon.Digest, error) {
+// VerifyNamed returns the key that signed r and the digest that the signed body has, of at most limit bytes. The body is untouched: the caller holds it against
+// the digest, as it does once anyway where it keeps it.
+func (v *Verifier) VerifyNamed(r *http.Request, limit int64) (key.Public, canon.Digest, error) {
 	p, err := v.check(r)
 	if err != nil {
 		return key.Public{}, "", err
@@ -85,7 +83,6 @@ func (v *Verifier) VerifyStream(r *http.Request, limit int64) (key.Public, canon
 	if r.ContentLength > limit {
 		return key.Public{}, "", fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit)
 	}
-	r.Body = &checked{body: r.Body, sum: sha256.New(), left: limit, want: p.digest}
 	return p.key, p.digest, v.memory.add(v.config.Now(), p.key, p.id())
 }
 
@@ -143,35 +140,3 @@ func Fault(err error) *fault.Fault {
 	}
 	return fault.New("authenticate", kind, err)
 }
-
-// checked is a body that proves at its end to be the signed one.
-type checked struct {
-	body io.ReadCloser
-	sum  hash.Hash
-	left int64
-	want canon.Digest
-	err  error
-}
-
-func (c *checked) Read(b []byte) (int, error) {
-	if c.err != nil {
-		return 0, c.err
-	}
-	n, err := c.body.Read(b)
-	c.sum.Write(b[:n])
-	c.left -= int64(n)
-	switch {
-	case c.left < 0:
-		n, c.err = 0, ErrTooLarge
-	case errors.Is(err, io.EOF) && canon.Of([sha256.Size]byte(c.sum.Sum(nil))) != c.want:
-		c.err = ErrBody
-	case err != nil:
-		c.err = err
-	}
-	if n > 0 && !errors.Is(c.err, ErrBody) {
-		return n, nil
-	}
-	return 0, c.err
-}
-
-func (c *checked) Close() error { return c.body.Close() }

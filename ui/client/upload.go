@@ -155,9 +155,9 @@ func (u *Upload) parts(ctx context.Context, source *source, s *uploadState, targ
 		}
 		return fmt.Errorf("%w: it is %s", ErrGone, state)
 	}
-	there := map[uint32]string{}
+	there := map[sent]bool{}
 	for _, p := range status.GetParts() {
-		there[p.GetNumber()] = p.GetDigest()
+		there[sent{p.GetNumber(), p.GetDigest()}] = true
 	}
 	sections := source.sections(u.PartSize)
 	if len(sections) > upload.MaxParts {
@@ -169,16 +169,22 @@ func (u *Upload) parts(ctx context.Context, source *source, s *uploadState, targ
 	group.SetLimit(parallelParts)
 	for n, section := range sections {
 		group.Go(func() error {
-			return u.part(ctx, section, n, s, target, recipient, there[uint32(n+1)], meter)
+			return u.part(ctx, section, n, s, target, recipient, there, meter)
 		})
 	}
 	return group.Wait()
 }
 
+// sent is a part as the object store has it; a number may be there with several digests.
+type sent struct {
+	number uint32
+	digest string
+}
+
 // part sends part n (from 0), unless the very same one is there.
-func (u *Upload) part(ctx context.Context, section *io.SectionReader, n int, s *uploadState, target upload.Target, recipient *age.HybridRecipient, there string, m *meter) error {
+func (u *Upload) part(ctx context.Context, section *io.SectionReader, n int, s *uploadState, target upload.Target, recipient *age.HybridRecipient, there map[sent]bool, m *meter) error {
 	known := s.part(n)
-	if there != "" && known.Digest.String() == there {
+	if there[sent{uint32(n + 1), known.Digest.String()}] {
 		sum := sha256.New()
 		if _, err := io.Copy(sum, section); err != nil {
 			return fmt.Errorf("read part %d: %w", n+1, err)

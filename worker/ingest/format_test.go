@@ -344,7 +344,10 @@ func FuzzBinaryFormats(f *testing.F) {
 	f.Fuzz(func(t *testing.T, file []byte) {
 		o := options(t, visits())
 		o.Tolerance = 1 << 20
-		c, report, err := ingest.All(t.Context(), o, anywhere(file))
+		var c *ingest.Collect
+		var report ingest.Report
+		var err error
+		bounded(t, func() { c, report, err = ingest.All(t.Context(), o, anywhere(file)) })
 		if err != nil {
 			return
 		}
