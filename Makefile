@@ -80,7 +80,7 @@ fuzz: compiler
 	  (cd $$m; grep -rl --include='*_test.go' '^func Fuzz' . | sort | while read -r file; do \
 	    sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file" | while read -r name; do \
 	      echo "fuzz   $$m $$(dirname $$file) $$name"; \
-	      go test $(TAGS) -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)" </dev/null; \
+	      go test $(TAGS) -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 2s "$$(dirname $$file)" </dev/null; \
 	    done; done); \
 	done
 
