@@ -23,6 +23,7 @@ func (s adminService) Status(ctx context.Context, _ *connect.Request[concordatv1
 	out := &concordatv1.StatusResponse{
 		Mode: basis.Mesh.Mode, Ledger: basis.Ledger, Node: s.Replica.ID(), Leader: s.Replica.Leader(),
 		MarblerunManifest: basis.Mesh.MarbleRunManifest, RootCertificate: basis.Mesh.RootCertificate, Coordinator: basis.Mesh.Coordinator,
+		Inherits:       basis.Mesh.Inherits,
 		Collaborations: s.State.Collaborations(), Unprotected: s.State.Unprotected(),
 		LogSize: uint64(s.State.Tree().Size()), //nolint:gosec // never negative
 	}
@@ -46,6 +47,7 @@ func (s adminService) Status(ctx context.Context, _ *connect.Request[concordatv1
 	for _, w := range s.Workers.Workers() {
 		out.Workers = append(out.Workers, &concordatv1.Worker{Id: w.ID, Address: w.Address, Ready: true, Loaded: w.Loaded})
 	}
+	s.fitness(ctx, out)
 	if keys, err := s.ledger(); err == nil {
 		if out.LogKey, err = keys.endorsement.Marshal(); err != nil {
 			return nil, err

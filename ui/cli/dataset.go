@@ -131,6 +131,9 @@ func (a *app) upload(ctx context.Context, u client.Upload, format present.Format
 // from here, and pinning the mesh that answers.
 func (a *app) entrusted(ctx context.Context, s session) (client.Documents, error) {
 	d, err := a.documents(ctx, s, 0)
+	if err == nil && d.State == "proposed" && d.Manifest.Version > 1 { // the version before it holds, also where all have signed for a handover
+		d, err = s.InForce(ctx, s.collaboration)
+	}
 	if err != nil {
 		return d, err
 	}

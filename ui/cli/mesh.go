@@ -36,8 +36,11 @@ func (a *app) upCommand() *cobra.Command {
 A mesh that was set up before comes up again with the same secrets, ledger and addresses, or says what changed.
 
 Founders are the keys that may propose the first manifest: --founder, else all keys in HOME/keys, else a new default key.
-Witnesses cosign the ledger's log where a manifest demands them ('concordat witness'): --witness says where each can be asked.`,
-		Example: lines("concordat up", "concordat up --port 7300 --workers 3", `concordat up --founder "$(concordat key show clinic.key)"`),
+Witnesses cosign the ledger's log where a manifest demands them ('concordat witness'): --witness says where each can be asked.
+
+A new build is a new mesh. To go on with the ledger and the data of an old one, start the new one beside it with --succeeds OLDHOME: it waits until
+'concordat mesh handover' brings it the ledger.`,
+		Example: lines("concordat up", "concordat up --home new --succeeds .concordat", "concordat up --port 7300 --workers 3", `concordat up --founder "$(concordat key show clinic.key)"`),
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.Home = a.home
@@ -55,6 +58,7 @@ Witnesses cosign the ledger's log where a manifest demands them ('concordat witn
 	flags.IntVar(&o.Workers, "workers", 2, "how many workers a new mesh gets")
 	flags.IntVar(&o.Port, "port", 0, "first of consecutive ports of a new mesh, 0: free ones")
 	flags.StringVar(&o.ObjectStore, "object-store", "", "URL of the object store of a new mesh: file, s3 or azblob (default: a folder under HOME)")
+	flags.StringVar(&o.Succeeds, "succeeds", "", "home of a mesh whose ledger a new mesh waits to take over ('concordat mesh handover')")
 	flags.DurationVar(&o.Timeout, "timeout", 2*time.Minute, "how long all of it may take to be ready")
 	return c
 }
@@ -65,7 +69,7 @@ func (a *app) up(ctx context.Context, o mesh.Options) error {
 			return usagef("up: --founder: %w", err)
 		}
 	}
-	if len(o.Founders) == 0 {
+	if len(o.Founders) == 0 && o.Succeeds == "" {
 		founders, err := a.founders()
 		if err != nil {
 			return err
@@ -81,6 +85,10 @@ func (a *app) up(ctx context.Context, o mesh.Options) error {
 	a.say("%6s  ready", elapsed(started))
 	a.banner(m.State().Mode)
 	a.addresses(m.State())
+	if s := m.State(); s.Succeeds != "" && s.Ledger == "" {
+		a.say("it waits for the ledger of %s. next: 'concordat mesh handover --home %s --to %s --draft DIR'", s.Succeeds, s.Succeeds, m.Home())
+		return nil
+	}
 	a.say("next: 'concordat status', 'concordat manifest propose DIR --pin', 'concordat down'")
 	return nil
 }

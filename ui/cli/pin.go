@@ -15,12 +15,16 @@ func pinSection(m document.Mesh) string {
 	b.WriteString("mesh:\n")
 	fmt.Fprintf(&b, "  mode: %s\n  marblerun_manifest: %q\n  root_certificate: %q\n  coordinator: %q\n  ledger: %q\n",
 		m.Mode, m.MarbleRunManifest, m.RootCertificate, m.Coordinator, m.Ledger)
-	if len(m.Voters) > 0 {
-		b.WriteString("  voters:\n")
-		for _, v := range m.Voters {
+	list := func(name string, values []string) {
+		if len(values) > 0 {
+			fmt.Fprintf(&b, "  %s:\n", name)
+		}
+		for _, v := range values {
 			fmt.Fprintf(&b, "    - %q\n", v)
 		}
 	}
+	list("voters", m.Voters)
+	list("inherits", m.Inherits)
 	return b.String()
 }
 

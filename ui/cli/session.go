@@ -57,7 +57,7 @@ func (a *app) signedIn(ctx context.Context) (session, error) {
 func (a *app) where() (client.Config, error) {
 	cfg := client.Config{Addresses: a.coordinators, Root: canon.Digest(a.rootDigest)}
 	if len(cfg.Addresses) == 0 || cfg.Root == "" {
-		m, err := mesh.Open(a.home)
+		m, err := mesh.Heir(a.home)
 		if errors.Is(err, mesh.ErrNone) {
 			return cfg, usagef("which mesh? %s has none: 'concordat up' starts one, or name one by --coordinator HOST:PORT and --root sha256:…\n"+
 				"(the digest of its root certificate, which the other participants tell you or a manifest pins)", a.home)

@@ -64,7 +64,7 @@ func (a *app) propose(ctx context.Context, dir string, pinned bool) error {
 	if err != nil {
 		return err
 	}
-	if err := client.CheckPins(d.Manifest.Mesh, running); err != nil {
+	if err := a.pinsHereOrNext(d.Manifest.Mesh, running); err != nil {
 		return fmt.Errorf("%w\n'concordat manifest pin %s' writes the running mesh's", err, dir)
 	}
 	proposal, err := signedStatement(d, statement.Propose, "", s.key)
@@ -146,7 +146,7 @@ func (a *app) sign(ctx context.Context, dir, digest, sshSignature string, yes bo
 	if err != nil {
 		return err
 	}
-	if err := client.CheckPins(d.Manifest.Mesh, client.Running(status)); err != nil {
+	if err := a.pinsHereOrNext(d.Manifest.Mesh, client.Running(status)); err != nil {
 		return err
 	}
 	a.banner(d.Manifest.Mesh.Mode)

@@ -35,9 +35,9 @@ func (a *app) meshCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "mesh", Short: "What the mesh is, before anything is entrusted to it",
 		Long:    "Checks what runs against the pins that participants signed, and fetches what the processor's vendor says of the machine.",
-		Example: lines("concordat mesh verify room", "concordat mesh collateral --out collateral.json"),
+		Example: lines("concordat mesh verify room", "concordat mesh collateral --out collateral.json", "concordat mesh handover --to NEW"),
 	}
-	c.AddCommand(a.meshVerify(), a.meshCollateral())
+	c.AddCommand(a.meshVerify(), a.meshCollateral(), a.meshHandover())
 	return c
 }
 
@@ -87,7 +87,7 @@ func (a *app) meshCollateral() *cobra.Command {
 
 // localMesh is the mesh of the home, nil where there is none.
 func (a *app) localMesh() (*mesh.State, error) {
-	m, err := mesh.Open(a.home)
+	m, err := mesh.Heir(a.home)
 	if errors.Is(err, mesh.ErrNone) {
 		return nil, nil //nolint:nilnil // no mesh is no error
 	}

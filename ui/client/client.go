@@ -60,6 +60,7 @@ type Services struct {
 	concordatv1connect.ParticipantServiceClient
 	concordatv1connect.AuditorServiceClient
 	concordatv1connect.AdminServiceClient
+	concordatv1connect.HandoverServiceClient
 	concordatv1connect.SessionServiceClient
 	Base string // https://HOST:PORT
 	HTTP *http.Client
@@ -116,6 +117,7 @@ func newTarget(cfg Config) *target {
 			concordatv1connect.NewParticipantServiceClient(h, base),
 			concordatv1connect.NewAuditorServiceClient(h, base),
 			concordatv1connect.NewAdminServiceClient(h, base),
+			concordatv1connect.NewHandoverServiceClient(h, base),
 			concordatv1connect.NewSessionServiceClient(h, base),
 			base, h,
 		})

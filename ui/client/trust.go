@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"concordat.dev/policies/approval"
 	"concordat.dev/protocol/canon"
@@ -112,6 +113,7 @@ func CheckPins(pinned *document.Mesh, running document.Mesh) error {
 	compare("root_certificate", pinned.RootCertificate, running.RootCertificate)
 	compare("coordinator", pinned.Coordinator, running.Coordinator)
 	compare("ledger", pinned.Ledger, running.Ledger)
+	compare("inherits", strings.Join(pinned.Inherits, " "), strings.Join(running.Inherits, " "))
 	if len(all) > 0 {
 		return fmt.Errorf("%w: %w", ErrNotPinned, errors.Join(all...))
 	}
@@ -122,7 +124,7 @@ func CheckPins(pinned *document.Mesh, running document.Mesh) error {
 func Running(s *concordatv1.StatusResponse) document.Mesh {
 	return document.Mesh{
 		Mode: s.GetMode(), MarbleRunManifest: s.GetMarblerunManifest(), RootCertificate: s.GetRootCertificate(),
-		Coordinator: s.GetCoordinator(), Ledger: s.GetLedger(),
+		Coordinator: s.GetCoordinator(), Ledger: s.GetLedger(), Inherits: s.GetInherits(),
 	}
 }
 

@@ -1195,6 +1195,7 @@ func (x *UploadStatusResponse) GetParts() []*UploadedPart {
 	return nil
 }
 
+// UploadedPart is a part that is there; a number that was sent with several contents is there several times.
 type UploadedPart struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Number        uint32                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
@@ -1465,10 +1466,10 @@ func (x *ListDatasetsRequest) GetDataset() string {
 //
 //	{"dataset": "clinic.patients", "owner": "clinic", "version": 1, "state": "current | older | deleted | missing", "manifest_version": 1,
 //	 "registered": "<RFC 3339>", "by": "<person>", "digest": "<sha256:… of the sealed file, the subject of a delete statement>",
-//	 "format"?: "csv | jsonl | parquet | arrow", "bytes"?: 123, "parts"?: 2, "client"?: "", "report"?: {}}
+//	 "format"?: "csv | jsonl | parquet | arrow", "bytes"?: 123, "parts"?: 2, "client"?: ""}
 //
 // missing is a dataset without any version (version 0, the other texts empty). From format on, for the owner's stewards and own keys alone: what was
-// uploaded (bytes of plaintext, as far as its client told), and the ingest report while it is kept, which is for a week: that of CompleteUploadEvent.
+// uploaded (bytes of plaintext, as far as its client told).
 type ListDatasetsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Datasets      []byte                 `protobuf:"bytes,1,opt,name=datasets,proto3" json:"datasets,omitempty"`
@@ -1991,6 +1992,7 @@ type StatusResponse struct {
 	Waiting           uint32                 `protobuf:"varint,19,opt,name=waiting,proto3" json:"waiting,omitempty"`                               // pieces of work for which it waits for a worker
 	Storage           string                 `protobuf:"bytes,20,opt,name=storage,proto3" json:"storage,omitempty"`                                // of this coordinator: ok | failing: it could not list the object store, checked at most every 10 seconds
 	CaughtUp          bool                   `protobuf:"varint,21,opt,name=caught_up,json=caughtUp,proto3" json:"caught_up,omitempty"`             // this coordinator could serve a decision just now
+	Inherits          []string               `protobuf:"bytes,23,rep,name=inherits,proto3" json:"inherits,omitempty"`                              // root certificates of the meshes that had the ledger before, oldest first
 	Root              []byte                 `protobuf:"bytes,22,opt,name=root,proto3" json:"root,omitempty"`                                      // DER of the root certificate, for those who cannot see the chain of the connection: root_certificate is its digest
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -2173,6 +2175,13 @@ func (x *StatusResponse) GetCaughtUp() bool {
 	return false
 }
 
+func (x *StatusResponse) GetInherits() []string {
+	if x != nil {
+		return x.Inherits
+	}
+	return nil
+}
+
 func (x *StatusResponse) GetRoot() []byte {
 	if x != nil {
 		return x.Root
@@ -2315,6 +2324,8 @@ type Worker struct {
 	Ready         bool                   `protobuf:"varint,3,opt,name=ready,proto3" json:"ready,omitempty"`
 	Loaded        []string               `protobuf:"bytes,4,rep,name=loaded,proto3" json:"loaded,omitempty"`
 	Running       uint32                 `protobuf:"varint,5,opt,name=running,proto3" json:"running,omitempty"`
+	Queued        uint32                 `protobuf:"varint,6,opt,name=queued,proto3" json:"queued,omitempty"`
+	Slots         uint32                 `protobuf:"varint,7,opt,name=slots,proto3" json:"slots,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2380,6 +2391,20 @@ func (x *Worker) GetLoaded() []string {
 func (x *Worker) GetRunning() uint32 {
 	if x != nil {
 		return x.Running
+	}
+	return 0
+}
+
+func (x *Worker) GetQueued() uint32 {
+	if x != nil {
+		return x.Queued
+	}
+	return 0
+}
+
+func (x *Worker) GetSlots() uint32 {
+	if x != nil {
+		return x.Slots
 	}
 	return 0
 }
@@ -3383,7 +3408,7 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\x02id\x18\x02 \x01(\tR\x02id\"+\n" +
 	"\x0fReceiptResponse\x12\x18\n" +
 	"\areceipt\x18\x01 \x01(\fR\areceipt\"\x0f\n" +
-	"\rStatusRequest\"\xc9\x05\n" +
+	"\rStatusRequest\"\xe5\x05\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04mode\x18\x01 \x01(\tR\x04mode\x12\x16\n" +
 	"\x06ledger\x18\x02 \x01(\tR\x06ledger\x12\x12\n" +
@@ -3406,7 +3431,8 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\arunning\x18\x12 \x01(\rR\arunning\x12\x18\n" +
 	"\awaiting\x18\x13 \x01(\rR\awaiting\x12\x18\n" +
 	"\astorage\x18\x14 \x01(\tR\astorage\x12\x1b\n" +
-	"\tcaught_up\x18\x15 \x01(\bR\bcaughtUp\x12\x12\n" +
+	"\tcaught_up\x18\x15 \x01(\bR\bcaughtUp\x12\x1a\n" +
+	"\binherits\x18\x17 \x03(\tR\binherits\x12\x12\n" +
 	"\x04root\x18\x16 \x01(\fR\x04root\"E\n" +
 	"\aWitness\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
@@ -3416,13 +3442,15 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x14\n" +
 	"\x05voter\x18\x03 \x01(\bR\x05voter\x12\x1c\n" +
-	"\treachable\x18\x04 \x01(\bR\treachable\"z\n" +
+	"\treachable\x18\x04 \x01(\bR\treachable\"\xa8\x01\n" +
 	"\x06Worker\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x14\n" +
 	"\x05ready\x18\x03 \x01(\bR\x05ready\x12\x16\n" +
 	"\x06loaded\x18\x04 \x03(\tR\x06loaded\x12\x18\n" +
-	"\arunning\x18\x05 \x01(\rR\arunning\"\x81\x01\n" +
+	"\arunning\x18\x05 \x01(\rR\arunning\x12\x16\n" +
+	"\x06queued\x18\x06 \x01(\rR\x06queued\x12\x14\n" +
+	"\x05slots\x18\a \x01(\rR\x05slots\"\x81\x01\n" +
 	"\x0eAnalyzeRequest\x125\n" +
 	"\tdocuments\x18\x01 \x01(\v2\x17.concordat.v1.DocumentsR\tdocuments\x12\x10\n" +
 	"\x03sql\x18\x02 \x01(\tR\x03sql\x12\x10\n" +
