@@ -32,6 +32,7 @@ export type Route =
   | { readonly page: "home" }
   | { readonly page: "signin" }
   | { readonly page: "mesh" }
+  | { readonly page: "keys" }
   | { readonly page: "receipt-file" } // a receipt checked without any collaboration or session
   | { readonly page: PageName; readonly collaboration: string }
   | { readonly page: "missing"; readonly path: string };
@@ -40,6 +41,7 @@ const plain: Readonly<Record<string, Route>> = {
   "/": { page: "home" },
   "/signin": { page: "signin" },
   "/mesh": { page: "mesh" },
+  "/keys": { page: "keys" },
   "/receipt": { page: "receipt-file" },
 };
 

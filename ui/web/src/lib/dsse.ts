@@ -7,6 +7,7 @@ import { type PublicKey, verifyEd25519, verifySSH } from "./ed25519";
 export const payloadTypes = {
   statement: "application/vnd.concordat.statement+json",
   upload: "application/vnd.concordat.upload+json",
+  enrolment: "application/vnd.concordat.enrolment+json",
   offer: "application/vnd.concordat.upload-recipient+json",
   registration: "application/vnd.concordat.registration+json",
 } as const;

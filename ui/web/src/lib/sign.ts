@@ -13,7 +13,8 @@ import { api } from "../api/clients";
 import { equalBytes, toHex } from "./base64";
 import type { Digest } from "./canon";
 import { canonical, canonicalText } from "./canon";
-import { parseEnvelope } from "./dsse";
+import { parseEnvelope, payloadTypes } from "./dsse";
+import { signWithPasskey } from "./passkey";
 
 export type Action =
   | "propose"
@@ -88,6 +89,12 @@ export interface ToSign {
 
 /** The text that is signed, as a person may compare it. */
 export const signedText = (what: ToSign): string => canonicalText(what.payload);
+
+/** Signs as this session does: with the key of `concordat web`, or with one of the person's passkeys. */
+export function sign(what: ToSign, signing: string, keys: readonly string[]): Promise<Uint8Array<ArrayBuffer>> {
+  if (signing !== "passkey") return signLocally(what);
+  return signWithPasskey(keys, payloadTypes[what.kind], canonical(what.payload));
+}
 
 /** Signs with the key of `concordat web`, and makes sure that it signed these bytes. Returns the DSSE envelope. */
 export async function signLocally(what: ToSign): Promise<Uint8Array<ArrayBuffer>> {
