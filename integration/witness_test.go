@@ -56,7 +56,7 @@ func TestWitnesses(t *testing.T) {
 			t.Fatal(err)
 		}
 		m.Witnesses = []mesh.Witness{{Key: vkey, URL: url}}
-		oneWorker(m)
+		m.Again()
 	}
 	again()
 	r := m.Agree(harness.StudyRoom(), func(b *document.Bundle) {
@@ -76,7 +76,9 @@ func TestWitnesses(t *testing.T) {
 	_, url, stop = runWitness(t, dir, log)
 	again()
 	disks := copies(t, m)
-	r.Released(harness.Question(4).SQL)
+	began := time.Now()
+	r.Released(harness.Question(4).SQL) // by one worker; the other sees the log, too
+	waitFollowed(t, m, began)
 	if err := m.Down(); err != nil {
 		t.Fatal(err)
 	}
@@ -87,8 +89,36 @@ func TestWitnesses(t *testing.T) {
 	defer func() { stop() }()
 	again()
 	waitCosigned(t, m)
-	if got, err := r.Query(t.Context(), harness.Analyst, harness.Question(6)); connect.CodeOf(err) != connect.CodeUnavailable || len(got.Rows) > 0 {
-		t.Errorf("a mesh that was set back: %v %+v", err, got.Answer)
+	for i, alone := range []string{"worker-1", "worker-2"} {
+		if i > 0 {
+			m.Return(alone)
+			m.Kill("worker-1")
+		} else {
+			m.Kill("worker-2")
+		}
+		if got, err := r.Query(t.Context(), harness.Analyst, harness.Question(6)); connect.CodeOf(err) != connect.CodeUnavailable || len(got.Rows) > 0 {
+			t.Errorf("a mesh that was set back, %s: %v %+v", alone, err, got.Answer)
+		}
+	}
+}
+
+// waitFollowed waits until every worker wrote down what it saw of the log after a time.
+func waitFollowed(t *testing.T, m *harness.Mesh, after time.Time) {
+	t.Helper()
+	for end, fresh := time.Now().Add(20*time.Second), 0; fresh < 2; {
+		if time.Now().After(end) {
+			t.Fatalf("%d of 2 workers followed the log", fresh)
+		}
+		names, err := filepath.Glob(filepath.Join(m.Home, "worker-*", "data", "*.checkpoint"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fresh = 0
+		for _, name := range names {
+			if info, err := os.Stat(name); err == nil && info.ModTime().After(after) {
+				fresh++
+			}
+		}
 	}
 }
 
@@ -99,12 +129,6 @@ func waitCosigned(t *testing.T, m *harness.Mesh) {
 			t.Fatalf("nothing was cosigned: %v", m.Ask().GetWitnesses())
 		}
 	}
-}
-
-// oneWorker brings the mesh up with one worker, since each remembers what it was shown itself.
-func oneWorker(m *harness.Mesh) {
-	m.Again()
-	m.Kill("worker-2")
 }
 
 // copies takes copies of the coordinators' disks while the mesh is down, and brings it up again. The function that it returns sets them
@@ -125,7 +149,7 @@ func copies(t *testing.T, m *harness.Mesh) func() {
 			t.Fatal(err)
 		}
 	}
-	oneWorker(m)
+	m.Again()
 	return func() {
 		for _, name := range names {
 			if err := os.RemoveAll(name); err != nil {

@@ -174,6 +174,7 @@ func (a *API) verifier() (*authn.Verifier, error) {
 func (a *API) Marbles() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(concordatv1connect.NewCoordinatorServiceHandler(workerService{a}, connect.WithInterceptors(faults{a})))
+	mux.Handle(concordatv1connect.NewFollowServiceHandler(followService{a}, connect.WithInterceptors(faults{a})))
 	return mux
 }
 

@@ -158,7 +158,9 @@ func (s *Server) sweep(ctx context.Context) {
 func (s *Server) announce(ctx context.Context, address string) {
 	transport := &http.Transport{TLSClientConfig: s.identity.ClientTLS(marble.Coordinator), ForceAttemptHTTP2: true}
 	defer transport.CloseIdleConnections()
-	client := concordatv1connect.NewCoordinatorServiceClient(&http.Client{Transport: transport, Timeout: announceEvery}, "https://"+address)
+	web, url := &http.Client{Transport: transport, Timeout: announceEvery}, "https://"+address
+	client, log := concordatv1connect.NewCoordinatorServiceClient(web, url), concordatv1connect.NewFollowServiceClient(web, url)
+	ledger := ""
 	tick := time.NewTicker(announceEvery)
 	defer tick.Stop()
 	for {
@@ -169,6 +171,11 @@ func (s *Server) announce(ctx context.Context, address string) {
 		}))
 		if err != nil && ctx.Err() == nil {
 			s.log.Debug().Err(err).Str("coordinator", address).Msg("announce")
+		}
+		if err == nil {
+			if ledger, err = s.followed(ctx, log, ledger); err != nil && ctx.Err() == nil && !errors.Is(err, follow.ErrMoved) {
+				s.log.Warn().Err(err).Str("coordinator", address).Msg("follow the log")
+			}
 		}
 		select {
 		case <-ctx.Done():
