@@ -3,7 +3,6 @@ package admission
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -135,7 +134,7 @@ func TestMachine(t *testing.T) {
 	expect := func(want int64) {
 		t.Helper()
 		if got := machine(filepath.Join(dir, "proc"), filepath.Join(dir, "cgroup")); got != want {
-			t.Error(fmt.Sprintf("%d, want %d", got, want))
+			t.Errorf("%d, want %d", got, want)
 		}
 	}
 	expect(0)

@@ -18,10 +18,12 @@ import (
 	"concordat.dev/worker/token"
 )
 
-var policy = document.Policy{
+var policy = *(&document.Policy{
 	Dataset: "clinic.patients", Owner: "clinic", Unit: document.Unit{Column: "id", Namespace: "patient"},
-	Columns: map[string]document.Column{"id": {Type: "varchar", Role: "identifier"}, "male": {Type: "integer", Role: "dimension"}},
-}
+	Columns:    map[string]document.Column{"id": {Type: "varchar", Role: "identifier"}, "male": {Type: "integer", Role: "dimension"}},
+	Aggregates: []string{"count"}, Release: &document.Release{Mechanism: document.DifferentialPrivacy, MinUnits: 2, RhoPerAggregate: 0.01},
+	Budget: &document.Budget{Rho: 1, Delta: 1e-6, Period: "30d", LifetimeRho: 3},
+}).WithDefaults()
 
 // world is a store with two sealed versions of one dataset, and a loader whose clock the test moves.
 type world struct {
