@@ -16,6 +16,7 @@ import (
 	"concordat.dev/protocol/fault"
 	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
 	"concordat.dev/protocol/gen/concordat/v1/concordatv1connect"
+	"concordat.dev/protocol/membership"
 )
 
 type nodeService struct{ *API }
@@ -52,10 +53,18 @@ func Describe(m *state.Machine) (*concordatv1.SelfResponse, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &concordatv1.SelfResponse{
+	out := &concordatv1.SelfResponse{
 		Ledger: m.Basis().Ledger, Size: uint64(tree.Size()), Root: root.String(), Number: uint32(members.Number), //nolint:gosec // not negative
 		Demanded: members.Demanded,
-	}, nil
+	}
+	for _, c := range members.Changes {
+		if said := c.Said(); said.Action == membership.Recover {
+			out.Recoveries = append(out.Recoveries, &concordatv1.Recovery{
+				Size: uint64(said.From.Size), Root: said.From.Root, Index: c.Index, At: instant(c.At), Number: uint32(said.Number), //nolint:gosec // not negative
+			})
+		}
+	}
+	return out, nil
 }
 
 // Membership implements NodeService.

@@ -48,6 +48,9 @@ A new build is a new mesh. To go on with the ledger and the data of an old one, 
 			if o.Witnesses, err = parseWitnesses(witnesses); err != nil {
 				return err
 			}
+			if o.Recover != "" {
+				return a.upForRecovery(c.Context(), o)
+			}
 			return a.up(c.Context(), o)
 		},
 	}
@@ -59,6 +62,7 @@ A new build is a new mesh. To go on with the ledger and the data of an old one, 
 	flags.IntVar(&o.Port, "port", 0, "first of consecutive ports of a new mesh, 0: free ones")
 	flags.StringVar(&o.ObjectStore, "object-store", "", "URL of the object store of a new mesh: file, s3 or azblob (default: a folder under HOME)")
 	flags.StringVar(&o.Succeeds, "succeeds", "", "home of a mesh whose ledger a new mesh waits to take over ('concordat mesh handover')")
+	flags.StringVar(&o.Recover, "recover", "", "name of the coordinator that waits for 'concordat node recover', from its disk or a backup; the others start empty")
 	flags.DurationVar(&o.Timeout, "timeout", 2*time.Minute, "how long all of it may take to be ready")
 	return c
 }
@@ -302,6 +306,7 @@ func (a *app) statusTable(r mesh.Report) error {
 		}
 	}
 	a.statusLog(ledgerStatus(r))
+	a.statusRecoveries(r)
 	return nil
 }
 

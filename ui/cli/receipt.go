@@ -102,7 +102,7 @@ func (a *app) showReceipt(r receipt.Receipt) error {
 
 func (a *app) receiptVerify() *cobra.Command {
 	var manifest, digest, mode, collateral string
-	var any bool
+	var any, online bool
 	c := &cobra.Command{
 		Use:   "verify FILE",
 		Short: "Check every link of a receipt offline, from the file and the manifest alone",
@@ -111,7 +111,8 @@ manifest: --manifest DIR (or a file of its signed form), --digest, else the one 
 With --any-manifest the one in the receipt is taken as it is: compare the digest that is printed with the participants.
 
 The first line names the mode. Exit code 0 says that all holds that the manifest's mode demands: in mode sgx the quote of MarbleRun's enclave too. --require sgx
-lets no receipt of a simulation pass.`,
+lets no receipt of a simulation pass. --log also asks the mesh, with --key, whether its log still holds the receipt: a ledger that was set back, or that
+went on from an older state by a recovery, does not.`,
 		Example: lines("concordat receipt verify 7f3a.json --manifest room", "concordat receipt verify 7f3a.json --digest sha256:… --require sgx"),
 		Args:    cobra.ExactArgs(1),
 	}
@@ -120,8 +121,9 @@ lets no receipt of a simulation pass.`,
 	c.Flags().StringVar(&digest, "digest", "", "digest of the manifest that is trusted")
 	c.Flags().StringVar(&mode, "require", "", "fail unless the mesh ran in this mode: sgx or simulation")
 	c.Flags().StringVar(&collateral, "collateral", "", "file of what Intel says of the hardware ('concordat mesh collateral'), in place of the receipt's")
+	c.Flags().BoolVar(&online, "log", false, "also check that the log of the mesh, as it is now, holds the receipt")
 	c.Flags().BoolVar(&any, "any-manifest", false, "trust the manifest in the receipt")
-	c.RunE = func(_ *cobra.Command, args []string) error {
+	c.RunE = func(c *cobra.Command, args []string) error {
 		f, err := format()
 		if err != nil {
 			return err
@@ -140,7 +142,15 @@ lets no receipt of a simulation pass.`,
 		if o.Manifest, err = a.trusted(r, manifest, digest, any); err != nil {
 			return err
 		}
-		return a.verifyReceipt(args[0], receipt.Verify(r, o), f)
+		report := receipt.Verify(r, o)
+		if online {
+			now, err := a.checkLog(c.Context(), r)
+			if err != nil {
+				return err
+			}
+			report.Checks = append(report.Checks, now)
+		}
+		return a.verifyReceipt(args[0], report, f)
 	}
 	return c
 }

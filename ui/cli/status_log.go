@@ -14,6 +14,7 @@ type logStatus struct {
 	Cosigned    uint64          `json:"cosigned"` // size of the newest checkpoint with a quorum, 0 where none is demanded
 	Witnesses   []witnessStatus `json:"witnesses,omitempty"`
 	Unprotected []string        `json:"unprotected,omitempty"` // collaborations
+	Recovered   []uint64        `json:"recovered,omitempty"`   // sizes of the log from which the ledger went on by signed recoveries
 }
 
 type witnessStatus struct {
@@ -33,6 +34,9 @@ func ledgerStatus(r mesh.Report) *logStatus {
 		out = &logStatus{Size: s.GetLogSize(), Cosigned: s.GetCosignedSize(), Unprotected: s.GetUnprotected()}
 		for _, w := range s.GetWitnesses() {
 			out.Witnesses = append(out.Witnesses, witnessStatus{w.GetKey(), w.GetSize(), w.GetFault()})
+		}
+		for _, again := range c.Self.GetRecoveries() {
+			out.Recovered = append(out.Recovered, again.GetSize())
 		}
 	}
 	return out

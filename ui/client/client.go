@@ -62,6 +62,7 @@ type Services struct {
 	concordatv1connect.AdminServiceClient
 	concordatv1connect.HandoverServiceClient
 	concordatv1connect.SessionServiceClient
+	concordatv1connect.NodeServiceClient
 	Base string // https://HOST:PORT
 	HTTP *http.Client
 }
@@ -119,6 +120,7 @@ func newTarget(cfg Config) *target {
 			concordatv1connect.NewAdminServiceClient(h, base),
 			concordatv1connect.NewHandoverServiceClient(h, base),
 			concordatv1connect.NewSessionServiceClient(h, base),
+			concordatv1connect.NewNodeServiceClient(h, base),
 			base, h,
 		})
 	}

@@ -13,12 +13,14 @@ type coordinatorConfig struct {
 	ObjectStore string   `yaml:"object_store"`
 	Mode        string   `yaml:"mode"`
 	Listen      listen   `yaml:"listen"`
-	Voters      []voter  `yaml:"voters"`
+	Voters      []voter  `yaml:"voters,omitempty"`
 	Founders    []string `yaml:"founders"`
 	Mesh        pins     `yaml:"mesh"`
 
 	Witnesses      []witness `yaml:"witnesses,omitempty"`
 	AwaitsHandover bool      `yaml:"awaits_handover,omitempty"`
+	Join           bool      `yaml:"join,omitempty"`
+	Recover        bool      `yaml:"recover,omitempty"`
 }
 
 type witness struct {
@@ -49,12 +51,15 @@ func (m *Mesh) coordinatorConfig(s State, c CoordinatorAddress) coordinatorConfi
 		Founders: s.Founders,
 		Mesh:     pins{MarbleRunManifest: string(s.MarbleRunManifest), Coordinator: string(s.Coordinator)},
 
-		AwaitsHandover: s.Succeeds != "",
+		AwaitsHandover: s.Succeeds != "", Join: c.Join, Recover: c.Name == m.options.Recover,
 	}
 	for _, w := range s.Witnesses {
 		cfg.Witnesses = append(cfg.Witnesses, witness(w))
 	}
 	for _, v := range s.Coordinators {
+		if v.Join {
+			continue
+		}
 		cfg.Voters = append(cfg.Voters, voter{Name: v.Name, Raft: v.Raft})
 	}
 	return cfg

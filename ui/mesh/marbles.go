@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -28,13 +29,27 @@ func (m *Mesh) startCoordinators(ctx context.Context) error {
 			return err
 		}
 	}
+	var down []error
 	for _, c := range s.Coordinators {
-		if err := m.ready(ctx, c.Name); err != nil {
-			return err
+		err := m.ready(ctx, c.Name)
+		if err == nil {
+			m.options.Progress(c.Name + " is ready")
+			continue
 		}
-		m.options.Progress(c.Name + " is ready")
+		if down = append(down, err); !errors.Is(err, ErrProcess) || s.Ledger == "" || 2*len(down) >= len(s.Coordinators) {
+			return errors.Join(down...)
+		}
+		m.mu.Lock()
+		delete(m.running, c.Name)
+		m.mu.Unlock()
+		m.options.Progress(c.Name + " does not run, the others go on without it: " + lastLine(err))
 	}
 	return nil
+}
+
+func lastLine(err error) string {
+	text := strings.TrimSpace(err.Error())
+	return text[strings.LastIndexByte(text, '\n')+1:]
 }
 
 func (m *Mesh) startWorkers(ctx context.Context) error {

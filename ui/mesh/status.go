@@ -26,6 +26,7 @@ type ProcessReport struct {
 type CoordinatorReport struct {
 	CoordinatorAddress
 	Status *concordatv1.StatusResponse
+	Self   *concordatv1.SelfResponse // nil when it does not answer this
 	Err    error
 }
 
@@ -52,7 +53,8 @@ func (m *Mesh) Status(ctx context.Context) Report {
 	for i, c := range s.Coordinators {
 		asked.Go(func() {
 			status, err := ask(ctx, s.RootCertificate, c.API)
-			r.Coordinators[i] = CoordinatorReport{c, status, err}
+			self, _ := m.Self(ctx, c.API) // it says what ask says, or why that does not answer
+			r.Coordinators[i] = CoordinatorReport{c, status, self, err}
 		})
 	}
 	if state, err := marble.NewMarbleRun(s.MarbleRun.Clients).State(ctx); err == nil {

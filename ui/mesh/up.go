@@ -22,6 +22,8 @@ type Options struct {
 	// Witnesses are those that coordinators can ask to cosign the log; nil keeps those of before.
 	Witnesses []Witness
 	Progress  func(string) // hears of each step as it begins
+	// Recover names the coordinator that is started to wait for a signed recovery, from its disk or a backup, the others with empty folders.
+	Recover string
 
 	// For setup.
 	Coordinators int    // default 3
@@ -73,9 +75,11 @@ func Up(ctx context.Context, o Options) (_ *Mesh, err error) {
 	}()
 	ctx, cancel := context.WithTimeout(ctx, m.options.Timeout)
 	defer cancel()
-	for _, step := range []func(context.Context) error{
-		m.measure, m.startMarbleRun, m.pin, m.startCoordinators, m.startWorkers,
-	} {
+	steps := []func(context.Context) error{m.measure, m.startMarbleRun, m.pin, m.startCoordinators, m.startWorkers}
+	if m.options.Recover != "" {
+		steps = append(steps[:3], m.startRecovery)
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}

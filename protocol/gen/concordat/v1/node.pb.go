@@ -62,15 +62,16 @@ func (*SelfRequest) Descriptor() ([]byte, []int) {
 
 type SelfResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`         // its key
-	Address       string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`   // of its raft side, as it is configured
-	Phase         string                 `protobuf:"bytes,3,opt,name=phase,proto3" json:"phase,omitempty"`       // joining | serving | removed | recovering
-	Ledger        string                 `protobuf:"bytes,4,opt,name=ledger,proto3" json:"ledger,omitempty"`     // empty while it has none
-	Size          uint64                 `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`        // of the log that it holds
-	Root          string                 `protobuf:"bytes,6,opt,name=root,proto3" json:"root,omitempty"`         // base64
-	Number        uint32                 `protobuf:"varint,7,opt,name=number,proto3" json:"number,omitempty"`    // of the last change of coordinators
-	Demanded      []string               `protobuf:"bytes,8,rep,name=demanded,proto3" json:"demanded,omitempty"` // while recovering: who has to sign
-	Detail        string                 `protobuf:"bytes,9,opt,name=detail,proto3" json:"detail,omitempty"`     // for people
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`              // its key
+	Address       string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`        // of its raft side, as it is configured
+	Phase         string                 `protobuf:"bytes,3,opt,name=phase,proto3" json:"phase,omitempty"`            // joining | serving | removed | recovering
+	Ledger        string                 `protobuf:"bytes,4,opt,name=ledger,proto3" json:"ledger,omitempty"`          // empty while it has none
+	Size          uint64                 `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`             // of the log that it holds
+	Root          string                 `protobuf:"bytes,6,opt,name=root,proto3" json:"root,omitempty"`              // base64
+	Number        uint32                 `protobuf:"varint,7,opt,name=number,proto3" json:"number,omitempty"`         // of the last change of coordinators
+	Demanded      []string               `protobuf:"bytes,8,rep,name=demanded,proto3" json:"demanded,omitempty"`      // while recovering: who has to sign
+	Detail        string                 `protobuf:"bytes,9,opt,name=detail,proto3" json:"detail,omitempty"`          // for people
+	Recoveries    []*Recovery            `protobuf:"bytes,10,rep,name=recoveries,proto3" json:"recoveries,omitempty"` // of this ledger, oldest first
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -168,6 +169,90 @@ func (x *SelfResponse) GetDetail() string {
 	return ""
 }
 
+func (x *SelfResponse) GetRecoveries() []*Recovery {
+	if x != nil {
+		return x.Recoveries
+	}
+	return nil
+}
+
+// Recovery is a point from which organisations had the ledger go on: what the log held after it then was given up.
+type Recovery struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Size          uint64                 `protobuf:"varint,1,opt,name=size,proto3" json:"size,omitempty"`
+	Root          string                 `protobuf:"bytes,2,opt,name=root,proto3" json:"root,omitempty"`
+	Index         int64                  `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
+	At            string                 `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	Number        uint32                 `protobuf:"varint,5,opt,name=number,proto3" json:"number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Recovery) Reset() {
+	*x = Recovery{}
+	mi := &file_concordat_v1_node_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Recovery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Recovery) ProtoMessage() {}
+
+func (x *Recovery) ProtoReflect() protoreflect.Message {
+	mi := &file_concordat_v1_node_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Recovery.ProtoReflect.Descriptor instead.
+func (*Recovery) Descriptor() ([]byte, []int) {
+	return file_concordat_v1_node_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Recovery) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *Recovery) GetRoot() string {
+	if x != nil {
+		return x.Root
+	}
+	return ""
+}
+
+func (x *Recovery) GetIndex() int64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Recovery) GetAt() string {
+	if x != nil {
+		return x.At
+	}
+	return ""
+}
+
+func (x *Recovery) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
 type MembershipRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -176,7 +261,7 @@ type MembershipRequest struct {
 
 func (x *MembershipRequest) Reset() {
 	*x = MembershipRequest{}
-	mi := &file_concordat_v1_node_proto_msgTypes[2]
+	mi := &file_concordat_v1_node_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -188,7 +273,7 @@ func (x *MembershipRequest) String() string {
 func (*MembershipRequest) ProtoMessage() {}
 
 func (x *MembershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_node_proto_msgTypes[2]
+	mi := &file_concordat_v1_node_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -201,7 +286,7 @@ func (x *MembershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembershipRequest.ProtoReflect.Descriptor instead.
 func (*MembershipRequest) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_node_proto_rawDescGZIP(), []int{2}
+	return file_concordat_v1_node_proto_rawDescGZIP(), []int{3}
 }
 
 type MembershipResponse struct {
@@ -218,7 +303,7 @@ type MembershipResponse struct {
 
 func (x *MembershipResponse) Reset() {
 	*x = MembershipResponse{}
-	mi := &file_concordat_v1_node_proto_msgTypes[3]
+	mi := &file_concordat_v1_node_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -230,7 +315,7 @@ func (x *MembershipResponse) String() string {
 func (*MembershipResponse) ProtoMessage() {}
 
 func (x *MembershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_node_proto_msgTypes[3]
+	mi := &file_concordat_v1_node_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -243,7 +328,7 @@ func (x *MembershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembershipResponse.ProtoReflect.Descriptor instead.
 func (*MembershipResponse) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_node_proto_rawDescGZIP(), []int{3}
+	return file_concordat_v1_node_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *MembershipResponse) GetNumber() uint32 {
@@ -301,7 +386,7 @@ type NodeChange struct {
 
 func (x *NodeChange) Reset() {
 	*x = NodeChange{}
-	mi := &file_concordat_v1_node_proto_msgTypes[4]
+	mi := &file_concordat_v1_node_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -313,7 +398,7 @@ func (x *NodeChange) String() string {
 func (*NodeChange) ProtoMessage() {}
 
 func (x *NodeChange) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_node_proto_msgTypes[4]
+	mi := &file_concordat_v1_node_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -326,7 +411,7 @@ func (x *NodeChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeChange.ProtoReflect.Descriptor instead.
 func (*NodeChange) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_node_proto_rawDescGZIP(), []int{4}
+	return file_concordat_v1_node_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *NodeChange) GetStatement() []byte {
@@ -373,7 +458,7 @@ type ChangeNodesRequest struct {
 
 func (x *ChangeNodesRequest) Reset() {
 	*x = ChangeNodesRequest{}
-	mi := &file_concordat_v1_node_proto_msgTypes[5]
+	mi := &file_concordat_v1_node_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -385,7 +470,7 @@ func (x *ChangeNodesRequest) String() string {
 func (*ChangeNodesRequest) ProtoMessage() {}
 
 func (x *ChangeNodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_node_proto_msgTypes[5]
+	mi := &file_concordat_v1_node_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -398,7 +483,7 @@ func (x *ChangeNodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeNodesRequest.ProtoReflect.Descriptor instead.
 func (*ChangeNodesRequest) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_node_proto_rawDescGZIP(), []int{5}
+	return file_concordat_v1_node_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ChangeNodesRequest) GetStatement() []byte {
@@ -416,7 +501,7 @@ type BackupRequest struct {
 
 func (x *BackupRequest) Reset() {
 	*x = BackupRequest{}
-	mi := &file_concordat_v1_node_proto_msgTypes[6]
+	mi := &file_concordat_v1_node_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -428,7 +513,7 @@ func (x *BackupRequest) String() string {
 func (*BackupRequest) ProtoMessage() {}
 
 func (x *BackupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_node_proto_msgTypes[6]
+	mi := &file_concordat_v1_node_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -441,7 +526,7 @@ func (x *BackupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
 func (*BackupRequest) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_node_proto_rawDescGZIP(), []int{6}
+	return file_concordat_v1_node_proto_rawDescGZIP(), []int{7}
 }
 
 type BackupChunk struct {
@@ -454,7 +539,7 @@ type BackupChunk struct {
 
 func (x *BackupChunk) Reset() {
 	*x = BackupChunk{}
-	mi := &file_concordat_v1_node_proto_msgTypes[7]
+	mi := &file_concordat_v1_node_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -466,7 +551,7 @@ func (x *BackupChunk) String() string {
 func (*BackupChunk) ProtoMessage() {}
 
 func (x *BackupChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_node_proto_msgTypes[7]
+	mi := &file_concordat_v1_node_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -479,7 +564,7 @@ func (x *BackupChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupChunk.ProtoReflect.Descriptor instead.
 func (*BackupChunk) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_node_proto_rawDescGZIP(), []int{7}
+	return file_concordat_v1_node_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *BackupChunk) GetHeader() []byte {
@@ -506,7 +591,7 @@ type RecoverChunk struct {
 
 func (x *RecoverChunk) Reset() {
 	*x = RecoverChunk{}
-	mi := &file_concordat_v1_node_proto_msgTypes[8]
+	mi := &file_concordat_v1_node_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -518,7 +603,7 @@ func (x *RecoverChunk) String() string {
 func (*RecoverChunk) ProtoMessage() {}
 
 func (x *RecoverChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_node_proto_msgTypes[8]
+	mi := &file_concordat_v1_node_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -531,7 +616,7 @@ func (x *RecoverChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecoverChunk.ProtoReflect.Descriptor instead.
 func (*RecoverChunk) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_node_proto_rawDescGZIP(), []int{8}
+	return file_concordat_v1_node_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RecoverChunk) GetStatement() []byte {
@@ -557,7 +642,7 @@ type RecoverResponse struct {
 
 func (x *RecoverResponse) Reset() {
 	*x = RecoverResponse{}
-	mi := &file_concordat_v1_node_proto_msgTypes[9]
+	mi := &file_concordat_v1_node_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -569,7 +654,7 @@ func (x *RecoverResponse) String() string {
 func (*RecoverResponse) ProtoMessage() {}
 
 func (x *RecoverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concordat_v1_node_proto_msgTypes[9]
+	mi := &file_concordat_v1_node_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -582,7 +667,7 @@ func (x *RecoverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecoverResponse.ProtoReflect.Descriptor instead.
 func (*RecoverResponse) Descriptor() ([]byte, []int) {
-	return file_concordat_v1_node_proto_rawDescGZIP(), []int{9}
+	return file_concordat_v1_node_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RecoverResponse) GetIndex() int64 {
@@ -597,7 +682,7 @@ var File_concordat_v1_node_proto protoreflect.FileDescriptor
 const file_concordat_v1_node_proto_rawDesc = "" +
 	"\n" +
 	"\x17concordat/v1/node.proto\x12\fconcordat.v1\x1a\x1cconcordat/v1/concordat.proto\"\r\n" +
-	"\vSelfRequest\"\xde\x01\n" +
+	"\vSelfRequest\"\x96\x02\n" +
 	"\fSelfResponse\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x14\n" +
@@ -607,7 +692,17 @@ const file_concordat_v1_node_proto_rawDesc = "" +
 	"\x04root\x18\x06 \x01(\tR\x04root\x12\x16\n" +
 	"\x06number\x18\a \x01(\rR\x06number\x12\x1a\n" +
 	"\bdemanded\x18\b \x03(\tR\bdemanded\x12\x16\n" +
-	"\x06detail\x18\t \x01(\tR\x06detail\"\x13\n" +
+	"\x06detail\x18\t \x01(\tR\x06detail\x126\n" +
+	"\n" +
+	"recoveries\x18\n" +
+	" \x03(\v2\x16.concordat.v1.RecoveryR\n" +
+	"recoveries\"p\n" +
+	"\bRecovery\x12\x12\n" +
+	"\x04size\x18\x01 \x01(\x04R\x04size\x12\x12\n" +
+	"\x04root\x18\x02 \x01(\tR\x04root\x12\x14\n" +
+	"\x05index\x18\x03 \x01(\x03R\x05index\x12\x0e\n" +
+	"\x02at\x18\x04 \x01(\tR\x02at\x12\x16\n" +
+	"\x06number\x18\x05 \x01(\rR\x06number\"\x13\n" +
 	"\x11MembershipRequest\"\xf2\x01\n" +
 	"\x12MembershipResponse\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\x12\x18\n" +
@@ -654,39 +749,41 @@ func file_concordat_v1_node_proto_rawDescGZIP() []byte {
 	return file_concordat_v1_node_proto_rawDescData
 }
 
-var file_concordat_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_concordat_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_concordat_v1_node_proto_goTypes = []any{
 	(*SelfRequest)(nil),        // 0: concordat.v1.SelfRequest
 	(*SelfResponse)(nil),       // 1: concordat.v1.SelfResponse
-	(*MembershipRequest)(nil),  // 2: concordat.v1.MembershipRequest
-	(*MembershipResponse)(nil), // 3: concordat.v1.MembershipResponse
-	(*NodeChange)(nil),         // 4: concordat.v1.NodeChange
-	(*ChangeNodesRequest)(nil), // 5: concordat.v1.ChangeNodesRequest
-	(*BackupRequest)(nil),      // 6: concordat.v1.BackupRequest
-	(*BackupChunk)(nil),        // 7: concordat.v1.BackupChunk
-	(*RecoverChunk)(nil),       // 8: concordat.v1.RecoverChunk
-	(*RecoverResponse)(nil),    // 9: concordat.v1.RecoverResponse
-	(*Node)(nil),               // 10: concordat.v1.Node
+	(*Recovery)(nil),           // 2: concordat.v1.Recovery
+	(*MembershipRequest)(nil),  // 3: concordat.v1.MembershipRequest
+	(*MembershipResponse)(nil), // 4: concordat.v1.MembershipResponse
+	(*NodeChange)(nil),         // 5: concordat.v1.NodeChange
+	(*ChangeNodesRequest)(nil), // 6: concordat.v1.ChangeNodesRequest
+	(*BackupRequest)(nil),      // 7: concordat.v1.BackupRequest
+	(*BackupChunk)(nil),        // 8: concordat.v1.BackupChunk
+	(*RecoverChunk)(nil),       // 9: concordat.v1.RecoverChunk
+	(*RecoverResponse)(nil),    // 10: concordat.v1.RecoverResponse
+	(*Node)(nil),               // 11: concordat.v1.Node
 }
 var file_concordat_v1_node_proto_depIdxs = []int32{
-	4,  // 0: concordat.v1.MembershipResponse.changes:type_name -> concordat.v1.NodeChange
-	4,  // 1: concordat.v1.MembershipResponse.proposed:type_name -> concordat.v1.NodeChange
-	10, // 2: concordat.v1.MembershipResponse.nodes:type_name -> concordat.v1.Node
-	0,  // 3: concordat.v1.NodeService.Self:input_type -> concordat.v1.SelfRequest
-	2,  // 4: concordat.v1.NodeService.Membership:input_type -> concordat.v1.MembershipRequest
-	5,  // 5: concordat.v1.NodeService.ChangeNodes:input_type -> concordat.v1.ChangeNodesRequest
-	6,  // 6: concordat.v1.NodeService.Backup:input_type -> concordat.v1.BackupRequest
-	8,  // 7: concordat.v1.NodeService.Recover:input_type -> concordat.v1.RecoverChunk
-	1,  // 8: concordat.v1.NodeService.Self:output_type -> concordat.v1.SelfResponse
-	3,  // 9: concordat.v1.NodeService.Membership:output_type -> concordat.v1.MembershipResponse
-	3,  // 10: concordat.v1.NodeService.ChangeNodes:output_type -> concordat.v1.MembershipResponse
-	7,  // 11: concordat.v1.NodeService.Backup:output_type -> concordat.v1.BackupChunk
-	9,  // 12: concordat.v1.NodeService.Recover:output_type -> concordat.v1.RecoverResponse
-	8,  // [8:13] is the sub-list for method output_type
-	3,  // [3:8] is the sub-list for method input_type
-	3,  // [3:3] is the sub-list for extension type_name
-	3,  // [3:3] is the sub-list for extension extendee
-	0,  // [0:3] is the sub-list for field type_name
+	2,  // 0: concordat.v1.SelfResponse.recoveries:type_name -> concordat.v1.Recovery
+	5,  // 1: concordat.v1.MembershipResponse.changes:type_name -> concordat.v1.NodeChange
+	5,  // 2: concordat.v1.MembershipResponse.proposed:type_name -> concordat.v1.NodeChange
+	11, // 3: concordat.v1.MembershipResponse.nodes:type_name -> concordat.v1.Node
+	0,  // 4: concordat.v1.NodeService.Self:input_type -> concordat.v1.SelfRequest
+	3,  // 5: concordat.v1.NodeService.Membership:input_type -> concordat.v1.MembershipRequest
+	6,  // 6: concordat.v1.NodeService.ChangeNodes:input_type -> concordat.v1.ChangeNodesRequest
+	7,  // 7: concordat.v1.NodeService.Backup:input_type -> concordat.v1.BackupRequest
+	9,  // 8: concordat.v1.NodeService.Recover:input_type -> concordat.v1.RecoverChunk
+	1,  // 9: concordat.v1.NodeService.Self:output_type -> concordat.v1.SelfResponse
+	4,  // 10: concordat.v1.NodeService.Membership:output_type -> concordat.v1.MembershipResponse
+	4,  // 11: concordat.v1.NodeService.ChangeNodes:output_type -> concordat.v1.MembershipResponse
+	8,  // 12: concordat.v1.NodeService.Backup:output_type -> concordat.v1.BackupChunk
+	10, // 13: concordat.v1.NodeService.Recover:output_type -> concordat.v1.RecoverResponse
+	9,  // [9:14] is the sub-list for method output_type
+	4,  // [4:9] is the sub-list for method input_type
+	4,  // [4:4] is the sub-list for extension type_name
+	4,  // [4:4] is the sub-list for extension extendee
+	0,  // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_concordat_v1_node_proto_init() }
@@ -701,7 +798,7 @@ func file_concordat_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_concordat_v1_node_proto_rawDesc), len(file_concordat_v1_node_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file concordat/v1/node.proto.
  */
 export const file_concordat_v1_node: GenFile = /*@__PURE__*/
-  fileDesc("Chdjb25jb3JkYXQvdjEvbm9kZS5wcm90bxIMY29uY29yZGF0LnYxIg0KC1NlbGZSZXF1ZXN0IpoBCgxTZWxmUmVzcG9uc2USDAoEbm9kZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEg0KBXBoYXNlGAMgASgJEg4KBmxlZGdlchgEIAEoCRIMCgRzaXplGAUgASgEEgwKBHJvb3QYBiABKAkSDgoGbnVtYmVyGAcgASgNEhAKCGRlbWFuZGVkGAggAygJEg4KBmRldGFpbBgJIAEoCSITChFNZW1iZXJzaGlwUmVxdWVzdCK/AQoSTWVtYmVyc2hpcFJlc3BvbnNlEg4KBm51bWJlchgBIAEoDRIPCgdzZXR0bGVkGAIgASgIEikKB2NoYW5nZXMYAyADKAsyGC5jb25jb3JkYXQudjEuTm9kZUNoYW5nZRIqCghwcm9wb3NlZBgEIAMoCzIYLmNvbmNvcmRhdC52MS5Ob2RlQ2hhbmdlEiEKBW5vZGVzGAUgAygLMhIuY29uY29yZGF0LnYxLk5vZGUSDgoGbGVkZ2VyGAYgASgJIl4KCk5vZGVDaGFuZ2USEQoJc3RhdGVtZW50GAEgASgMEhEKCWVudmVsb3BlcxgCIAMoDBIPCgdtaXNzaW5nGAMgAygJEg0KBWluZGV4GAQgASgDEgoKAmF0GAUgASgJIicKEkNoYW5nZU5vZGVzUmVxdWVzdBIRCglzdGF0ZW1lbnQYASABKAwiDwoNQmFja3VwUmVxdWVzdCIrCgtCYWNrdXBDaHVuaxIOCgZoZWFkZXIYASABKAwSDAoEZGF0YRgCIAEoDCIvCgxSZWNvdmVyQ2h1bmsSEQoJc3RhdGVtZW50GAEgASgMEgwKBGRhdGEYAiABKAwiIAoPUmVjb3ZlclJlc3BvbnNlEg0KBWluZGV4GAEgASgDMvwCCgtOb2RlU2VydmljZRI9CgRTZWxmEhkuY29uY29yZGF0LnYxLlNlbGZSZXF1ZXN0GhouY29uY29yZGF0LnYxLlNlbGZSZXNwb25zZRJPCgpNZW1iZXJzaGlwEh8uY29uY29yZGF0LnYxLk1lbWJlcnNoaXBSZXF1ZXN0GiAuY29uY29yZGF0LnYxLk1lbWJlcnNoaXBSZXNwb25zZRJRCgtDaGFuZ2VOb2RlcxIgLmNvbmNvcmRhdC52MS5DaGFuZ2VOb2Rlc1JlcXVlc3QaIC5jb25jb3JkYXQudjEuTWVtYmVyc2hpcFJlc3BvbnNlEkIKBkJhY2t1cBIbLmNvbmNvcmRhdC52MS5CYWNrdXBSZXF1ZXN0GhkuY29uY29yZGF0LnYxLkJhY2t1cENodW5rMAESRgoHUmVjb3ZlchIaLmNvbmNvcmRhdC52MS5SZWNvdmVyQ2h1bmsaHS5jb25jb3JkYXQudjEuUmVjb3ZlclJlc3BvbnNlKAFCNVozY29uY29yZGF0LmRldi9wcm90b2NvbC9nZW4vY29uY29yZGF0L3YxO2NvbmNvcmRhdHYxYgZwcm90bzM", [file_concordat_v1_concordat]);
+  fileDesc("Chdjb25jb3JkYXQvdjEvbm9kZS5wcm90bxIMY29uY29yZGF0LnYxIg0KC1NlbGZSZXF1ZXN0IsYBCgxTZWxmUmVzcG9uc2USDAoEbm9kZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEg0KBXBoYXNlGAMgASgJEg4KBmxlZGdlchgEIAEoCRIMCgRzaXplGAUgASgEEgwKBHJvb3QYBiABKAkSDgoGbnVtYmVyGAcgASgNEhAKCGRlbWFuZGVkGAggAygJEg4KBmRldGFpbBgJIAEoCRIqCgpyZWNvdmVyaWVzGAogAygLMhYuY29uY29yZGF0LnYxLlJlY292ZXJ5IlEKCFJlY292ZXJ5EgwKBHNpemUYASABKAQSDAoEcm9vdBgCIAEoCRINCgVpbmRleBgDIAEoAxIKCgJhdBgEIAEoCRIOCgZudW1iZXIYBSABKA0iEwoRTWVtYmVyc2hpcFJlcXVlc3QivwEKEk1lbWJlcnNoaXBSZXNwb25zZRIOCgZudW1iZXIYASABKA0SDwoHc2V0dGxlZBgCIAEoCBIpCgdjaGFuZ2VzGAMgAygLMhguY29uY29yZGF0LnYxLk5vZGVDaGFuZ2USKgoIcHJvcG9zZWQYBCADKAsyGC5jb25jb3JkYXQudjEuTm9kZUNoYW5nZRIhCgVub2RlcxgFIAMoCzISLmNvbmNvcmRhdC52MS5Ob2RlEg4KBmxlZGdlchgGIAEoCSJeCgpOb2RlQ2hhbmdlEhEKCXN0YXRlbWVudBgBIAEoDBIRCgllbnZlbG9wZXMYAiADKAwSDwoHbWlzc2luZxgDIAMoCRINCgVpbmRleBgEIAEoAxIKCgJhdBgFIAEoCSInChJDaGFuZ2VOb2Rlc1JlcXVlc3QSEQoJc3RhdGVtZW50GAEgASgMIg8KDUJhY2t1cFJlcXVlc3QiKwoLQmFja3VwQ2h1bmsSDgoGaGVhZGVyGAEgASgMEgwKBGRhdGEYAiABKAwiLwoMUmVjb3ZlckNodW5rEhEKCXN0YXRlbWVudBgBIAEoDBIMCgRkYXRhGAIgASgMIiAKD1JlY292ZXJSZXNwb25zZRINCgVpbmRleBgBIAEoAzL8AgoLTm9kZVNlcnZpY2USPQoEU2VsZhIZLmNvbmNvcmRhdC52MS5TZWxmUmVxdWVzdBoaLmNvbmNvcmRhdC52MS5TZWxmUmVzcG9uc2USTwoKTWVtYmVyc2hpcBIfLmNvbmNvcmRhdC52MS5NZW1iZXJzaGlwUmVxdWVzdBogLmNvbmNvcmRhdC52MS5NZW1iZXJzaGlwUmVzcG9uc2USUQoLQ2hhbmdlTm9kZXMSIC5jb25jb3JkYXQudjEuQ2hhbmdlTm9kZXNSZXF1ZXN0GiAuY29uY29yZGF0LnYxLk1lbWJlcnNoaXBSZXNwb25zZRJCCgZCYWNrdXASGy5jb25jb3JkYXQudjEuQmFja3VwUmVxdWVzdBoZLmNvbmNvcmRhdC52MS5CYWNrdXBDaHVuazABEkYKB1JlY292ZXISGi5jb25jb3JkYXQudjEuUmVjb3ZlckNodW5rGh0uY29uY29yZGF0LnYxLlJlY292ZXJSZXNwb25zZSgBQjVaM2NvbmNvcmRhdC5kZXYvcHJvdG9jb2wvZ2VuL2NvbmNvcmRhdC92MTtjb25jb3JkYXR2MWIGcHJvdG8z", [file_concordat_v1_concordat]);
 
 /**
  * @generated from message concordat.v1.SelfRequest
@@ -96,6 +96,13 @@ export type SelfResponse = Message<"concordat.v1.SelfResponse"> & {
    * @generated from field: string detail = 9;
    */
   detail: string;
+
+  /**
+   * of this ledger, oldest first
+   *
+   * @generated from field: repeated concordat.v1.Recovery recoveries = 10;
+   */
+  recoveries: Recovery[];
 };
 
 /**
@@ -104,6 +111,45 @@ export type SelfResponse = Message<"concordat.v1.SelfResponse"> & {
  */
 export const SelfResponseSchema: GenMessage<SelfResponse> = /*@__PURE__*/
   messageDesc(file_concordat_v1_node, 1);
+
+/**
+ * Recovery is a point from which organisations had the ledger go on: what the log held after it then was given up.
+ *
+ * @generated from message concordat.v1.Recovery
+ */
+export type Recovery = Message<"concordat.v1.Recovery"> & {
+  /**
+   * @generated from field: uint64 size = 1;
+   */
+  size: bigint;
+
+  /**
+   * @generated from field: string root = 2;
+   */
+  root: string;
+
+  /**
+   * @generated from field: int64 index = 3;
+   */
+  index: bigint;
+
+  /**
+   * @generated from field: string at = 4;
+   */
+  at: string;
+
+  /**
+   * @generated from field: uint32 number = 5;
+   */
+  number: number;
+};
+
+/**
+ * Describes the message concordat.v1.Recovery.
+ * Use `create(RecoverySchema)` to create a new message.
+ */
+export const RecoverySchema: GenMessage<Recovery> = /*@__PURE__*/
+  messageDesc(file_concordat_v1_node, 2);
 
 /**
  * @generated from message concordat.v1.MembershipRequest
@@ -116,7 +162,7 @@ export type MembershipRequest = Message<"concordat.v1.MembershipRequest"> & {
  * Use `create(MembershipRequestSchema)` to create a new message.
  */
 export const MembershipRequestSchema: GenMessage<MembershipRequest> = /*@__PURE__*/
-  messageDesc(file_concordat_v1_node, 2);
+  messageDesc(file_concordat_v1_node, 3);
 
 /**
  * @generated from message concordat.v1.MembershipResponse
@@ -164,7 +210,7 @@ export type MembershipResponse = Message<"concordat.v1.MembershipResponse"> & {
  * Use `create(MembershipResponseSchema)` to create a new message.
  */
 export const MembershipResponseSchema: GenMessage<MembershipResponse> = /*@__PURE__*/
-  messageDesc(file_concordat_v1_node, 3);
+  messageDesc(file_concordat_v1_node, 4);
 
 /**
  * @generated from message concordat.v1.NodeChange
@@ -211,7 +257,7 @@ export type NodeChange = Message<"concordat.v1.NodeChange"> & {
  * Use `create(NodeChangeSchema)` to create a new message.
  */
 export const NodeChangeSchema: GenMessage<NodeChange> = /*@__PURE__*/
-  messageDesc(file_concordat_v1_node, 4);
+  messageDesc(file_concordat_v1_node, 5);
 
 /**
  * @generated from message concordat.v1.ChangeNodesRequest
@@ -228,7 +274,7 @@ export type ChangeNodesRequest = Message<"concordat.v1.ChangeNodesRequest"> & {
  * Use `create(ChangeNodesRequestSchema)` to create a new message.
  */
 export const ChangeNodesRequestSchema: GenMessage<ChangeNodesRequest> = /*@__PURE__*/
-  messageDesc(file_concordat_v1_node, 5);
+  messageDesc(file_concordat_v1_node, 6);
 
 /**
  * @generated from message concordat.v1.BackupRequest
@@ -241,7 +287,7 @@ export type BackupRequest = Message<"concordat.v1.BackupRequest"> & {
  * Use `create(BackupRequestSchema)` to create a new message.
  */
 export const BackupRequestSchema: GenMessage<BackupRequest> = /*@__PURE__*/
-  messageDesc(file_concordat_v1_node, 6);
+  messageDesc(file_concordat_v1_node, 7);
 
 /**
  * @generated from message concordat.v1.BackupChunk
@@ -265,7 +311,7 @@ export type BackupChunk = Message<"concordat.v1.BackupChunk"> & {
  * Use `create(BackupChunkSchema)` to create a new message.
  */
 export const BackupChunkSchema: GenMessage<BackupChunk> = /*@__PURE__*/
-  messageDesc(file_concordat_v1_node, 7);
+  messageDesc(file_concordat_v1_node, 8);
 
 /**
  * @generated from message concordat.v1.RecoverChunk
@@ -291,7 +337,7 @@ export type RecoverChunk = Message<"concordat.v1.RecoverChunk"> & {
  * Use `create(RecoverChunkSchema)` to create a new message.
  */
 export const RecoverChunkSchema: GenMessage<RecoverChunk> = /*@__PURE__*/
-  messageDesc(file_concordat_v1_node, 8);
+  messageDesc(file_concordat_v1_node, 9);
 
 /**
  * @generated from message concordat.v1.RecoverResponse
@@ -308,7 +354,7 @@ export type RecoverResponse = Message<"concordat.v1.RecoverResponse"> & {
  * Use `create(RecoverResponseSchema)` to create a new message.
  */
 export const RecoverResponseSchema: GenMessage<RecoverResponse> = /*@__PURE__*/
-  messageDesc(file_concordat_v1_node, 9);
+  messageDesc(file_concordat_v1_node, 10);
 
 /**
  * @generated from service concordat.v1.NodeService
