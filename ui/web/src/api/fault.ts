@@ -17,7 +17,7 @@ const advice: Partial<Record<Code, string>> = {
 
 export function explainFault(cause: unknown): Said {
   if (cause instanceof ConnectError) {
-    if (cause.code === Code.Unknown && cause.rawMessage.includes("fetch")) return lost;
+    if (cause.code === Code.Unknown && /fetch|network/i.test(cause.rawMessage)) return lost;
     return { message: cause.rawMessage || Code[cause.code], advice: advice[cause.code] ?? "" };
   }
   if (cause instanceof TypeError && /fetch|network/i.test(cause.message)) return lost;

@@ -34,13 +34,11 @@ function judge(sql: string): object {
     };
     return { ...refusal, refusals: [own] };
   }
-  if (/\bc\.id\b(?=[^)]*FROM)/i.test(sql) && !/count\(\s*distinct c\.id/i.test(sql)) {
-    const start = sql.search(/\bc\.id\b/i);
-    const span = {
-      start: new TextEncoder().encode(sql.slice(0, start)).length,
-      end: new TextEncoder().encode(sql.slice(0, start)).length + 4,
-    };
-    return { ...refusal, refusals: refusal.refusals.map((r, i) => (i === 0 ? { ...r, span } : { ...r, span: null })) };
+  const bare = /, (c\.id)\b/i.exec(sql);
+  if (bare) {
+    const start = new TextEncoder().encode(sql.slice(0, bare.index + 2)).length;
+    const span = { start, end: start + 4 };
+    return { ...refusal, refusals: refusal.refusals.map((r, i) => ({ ...r, span: i === 0 ? span : null })) };
   }
   if (!/count|sum|avg/i.test(sql)) return refusal;
   return explanation;
@@ -134,7 +132,8 @@ export const analyst: Partial<ServiceImpl<typeof AnalystService>> = {
     for (const phase of end.verdict === "refused" ? ["reserve"] : ["reserve", "execute", "record"]) {
       yield { event: { case: "phase", value: phase } };
       await wait(request.sql.includes("MOCK_SLOW") ? 20_000 : 120, context.signal);
-      if (phase === "execute" && request.sql.includes("MOCK_LOST")) throw new TypeError("Failed to fetch");
+      if (phase === "execute" && request.sql.includes("MOCK_LOST"))
+        throw new ConnectError("Failed to fetch", Code.Unknown);
     }
     yield {
       event: { case: "answer", value: bytes(end) },

@@ -102,7 +102,7 @@ function numberLiteral(text: string): Literal {
 const signed = (digits: string) => (digits.startsWith("-") ? `(${digits})` : digits);
 
 function quote(value: string): Literal {
-  if (value.includes("\0") || !value.isWellFormed())
+  if (value.includes("\0") || /\p{Surrogate}/u.test(value))
     return { error: "The text holds a character that SQL cannot hold." };
   return { sql: `'${value.replaceAll("'", "''")}'` };
 }

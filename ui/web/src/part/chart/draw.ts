@@ -21,18 +21,20 @@ export function draw(answer: Answer, choice: ChartChoice, width: number): Drawn 
   const grouped = choice.kind === "bar" && choice.series >= 0;
   const ends = { y1: "low", y2: "high" };
   const many = points.length > 60;
+  const band = (width - 104) / Math.max(1, places.length * (grouped ? series.length : 1));
   const marks = choice.kind === "line" ? lines(points, choice, colour) : bars(points, grouped, colour);
   if (choice.intervals) {
     const stroke = choice.kind === "line" ? (p: Point) => colour(p.series) : "var(--ink)";
     const along = grouped ? { fx: "x", x: "series" } : { x: "x" };
     marks.push(Plot.ruleX(bounded(points), { ...along, ...ends, stroke, strokeWidth: many ? 1 : 1.5 }));
-    if (!many && choice.kind === "bar") marks.push(...caps(bounded(points), along));
+    if (!many && choice.kind === "bar") marks.push(...caps(bounded(points), along, band * 0.32));
   }
   const axis = { label: name(choice.x), tickRotate: crowded ? -35 : 0 };
   const svg = Plot.plot({
     width,
     height: Math.max(260, Math.min(420, width * 0.5)) + (crowded ? 60 : 0),
-    marginBottom: crowded ? 100 : 40,
+    marginTop: 30,
+    marginBottom: crowded ? 100 : 46,
     marginLeft: 64,
     style: {
       background: "transparent",
@@ -76,9 +78,9 @@ function lines(points: readonly Point[], choice: ChartChoice, colour: (s: string
   ];
 }
 
-function caps(points: readonly Point[], along: object): Plot.Markish[] {
+function caps(points: readonly Point[], along: object, inset: number): Plot.Markish[] {
   return (["low", "high"] as const).map((y) =>
-    Plot.tickY(points, { ...along, y, stroke: "var(--ink)", strokeWidth: 1.5, insetLeft: 4, insetRight: 4 }),
+    Plot.tickY(points, { ...along, y, stroke: "var(--ink)", strokeWidth: 1.5, insetLeft: inset, insetRight: inset }),
   );
 }
 
