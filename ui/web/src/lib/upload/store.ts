@@ -25,7 +25,9 @@ export interface UploadState {
   readonly partSize: number;
   readonly format: Format;
   readonly dialect: Dialect;
-  readonly columns: readonly string[];
+  readonly columns: readonly string[]; // of the file as it is sent
+  /** Of a text whose columns have other names than the policy's: the header that is sent in place of its own. */
+  readonly header: { readonly text: string; readonly skip: number } | null;
   readonly tolerate: Tolerance | null;
   readonly report: { readonly identity: string; readonly recipient: string };
   readonly target: Target | null;

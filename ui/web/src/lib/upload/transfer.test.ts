@@ -18,6 +18,7 @@ const begun = (over: Partial<UploadState> = {}): UploadState => ({
   format: "csv",
   dialect: {},
   columns: ["a"],
+  header: null,
   tolerate: null,
   report: { identity: "", recipient: "" },
   target: null,
