@@ -13,6 +13,8 @@ GOLANGCI_LINT      := v2.15.0
 GOVULNCHECK        := v1.9.0
 PROTOC_GEN_GO      := v1.36.11
 PROTOC_GEN_CONNECT := v1.21.1
+VERSITYGW          := v1.0.14
+AZURITE            := 3.37.0
 
 TOOLS   := $(CURDIR)/.tools
 MODULES := protocol sql policies worker ui coordinator integration
@@ -66,6 +68,15 @@ test: build
 bench: build
 	@cd integration && go run $(TAGS) ./cmd/bench
 	@cd coordinator && go test -run '^$$' -bench Ledger -benchtime 1x -timeout 1h ./bench -args -entries $(ENTRIES) | { grep '^figure\|FAIL\|_test.go' || true; }
+
+## stores: the object store against versitygw (S3) and Azurite (Azure), each a server of its own, which it installs into .tools
+.PHONY: stores
+stores:
+	@[ -x .tools/versitygw-$(VERSITYGW)/versitygw ] || GOWORK=off GOBIN=$(CURDIR)/.tools/versitygw-$(VERSITYGW) go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW)
+	@[ -x .tools/azurite-$(AZURITE)/node_modules/.bin/azurite-blob ] || npm install --silent --no-audit --no-fund --prefix .tools/azurite-$(AZURITE) azurite@$(AZURITE)
+	@cd worker && CONCORDAT_TEST_VERSITYGW=$(CURDIR)/.tools/versitygw-$(VERSITYGW)/versitygw \
+	  CONCORDAT_TEST_AZURITE=$(CURDIR)/.tools/azurite-$(AZURITE)/node_modules/.bin/azurite-blob \
+	  go test $(TAGS) -run 'TestVersityGateway|TestAzurite' -count 1 -v ./storage
 
 ## soak: linearizability for SOAK (30m) under faults, then queries for SOAK, processes killed and restarted meanwhile
 .PHONY: soak

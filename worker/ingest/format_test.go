@@ -343,7 +343,7 @@ func FuzzBinaryFormats(f *testing.F) {
 	f.Add([]byte(`{"id":"u1","n":1,"x":"\ud83d\ude00","price":-0.1e+5,"kind":null,"day":"2026-01-31","at":[{}],"ok":true}`))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		o := options(t, visits())
-		o.Tolerance = 1 << 20
+		o.Tolerance, o.Parallel = 1<<20, 1
 		var c *ingest.Collect
 		var report ingest.Report
 		var err error

@@ -48,7 +48,7 @@ func FuzzPacked(f *testing.F) {
 	f.Fuzz(func(t *testing.T, file []byte) {
 		for _, magic := range []string{"", "\x1f\x8b\x08", "\x28\xb5\x2f\xfd"} { // let the fuzzer past the magic
 			o := options(t, visits())
-			o.Tolerance = 1 << 20
+			o.Tolerance, o.Parallel = 1<<20, 1
 			bounded(t, func() {
 				c, report, err := ingest.All(t.Context(), o, raw(append([]byte(magic), file...)))
 				if err == nil && report.Rows > report.Read {

@@ -25,7 +25,7 @@ func FuzzFile(f *testing.F) {
 			"a": {Type: "integer", Role: "measure", Bounds: &[2]float64{0, 9}}, "b": {Type: "double", Role: "measure"},
 			"c": {Type: "varchar", Role: "dimension", Domain: &document.Domain{Values: []any{"x"}}}, "d": {Type: "date", Role: "time"}, "e": {Type: "boolean", Role: "dimension"},
 		}))
-		o.Tolerance, o.Policy.MaxRows = tolerance, 2
+		o.Tolerance, o.Policy.MaxRows, o.Parallel = tolerance, 2, 1
 		c, report, err := ingest.All(t.Context(), o, raw(file))
 		if err != nil {
 			return

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -72,31 +71,6 @@ func s3(t *testing.T) (*Store, *flaky) {
 func TestS3(t *testing.T) {
 	store, _ := s3(t)
 	checkStore(t, store)
-}
-
-// TestRealServer wants a server of its own with an empty bucket, such as
-// `versitygw --access test --secret testtest --port :7070 posix DIR` (github.com/versity/versitygw v1.0.14) with a folder "room" in DIR, and
-// CONCORDAT_TEST_STORE='s3://room?region=us-east-1&use_path_style=true&endpoint=http://localhost:7070' beside the keys of AWS.
-func TestRealServer(t *testing.T) {
-	address := os.Getenv("CONCORDAT_TEST_STORE")
-	if address == "" {
-		t.Skip("CONCORDAT_TEST_STORE names no object store")
-	}
-	store, err := Open(t.Context(), address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
-	checkStore(t, store)
-	here := room(t)
-	here.store = store
-	sealed := here.seal(t, 5000, 2000)
-	if rows, err := here.read(t, sealed); err != nil || rows != 5000 {
-		t.Errorf("%d rows, %v", rows, err)
-	}
-	if err := store.Delete(t.Context(), sealed.Objects...); err != nil {
-		t.Error(err)
-	}
 }
 
 func checkStore(t *testing.T, store *Store) {
