@@ -32,6 +32,8 @@ type budgetRecord struct {
 	Used             float64  `json:"used"`                        // the fullest of period, lifetime and quota, from 0 to 1
 	YourRho          *float64 `json:"your_rho_left,omitempty"`     // where the policy gives each person a share
 	YourQueries      *int64   `json:"your_queries_left,omitempty"` // likewise
+
+	History []spent `json:"history,omitempty"`
 }
 
 // Budget implements AnalystService.
@@ -40,9 +42,15 @@ func (s analystService) Budget(ctx context.Context, req *connect.Request[concord
 	if err != nil {
 		return nil, err
 	}
+	past, err := s.spending(req.Msg)
+	if err != nil {
+		return nil, err
+	}
 	records := []budgetRecord{}
 	for _, b := range s.State.Balances(req.Msg.GetCollaboration(), who.person) {
-		records = append(records, budgetRecordOf(b))
+		r := budgetRecordOf(b)
+		r.History = past[account{b.Owner, b.Namespace}]
+		records = append(records, r)
 	}
 	b, err := json.Marshal(records)
 	if err != nil {

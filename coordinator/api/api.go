@@ -72,6 +72,7 @@ type API struct {
 	gate gate
 
 	explains  pace
+	health    health
 	mu        sync.Mutex
 	compacted atomic.Uint64 // see Keep
 
@@ -115,6 +116,7 @@ func New(cfg Config) *API {
 		cfg.CosignLimit = cosignLimit
 	}
 	a := &API{Config: cfg, denials: map[string]int{}}
+	a.health.started = cfg.Now()
 	a.gate = gate{state: cfg.State, sync: cfg.Replica.Sync, now: cfg.Now, log: cfg.Logger, record: cfg.Record, denied: a.denied}
 	return a
 }

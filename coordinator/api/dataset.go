@@ -8,7 +8,9 @@ import (
 	"connectrpc.com/connect"
 
 	"concordat.dev/coordinator/state"
+	"concordat.dev/protocol/dsse"
 	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
+	"concordat.dev/protocol/upload"
 )
 
 // datasetRecord is one version of a dataset as it is listed.
@@ -21,12 +23,19 @@ type datasetRecord struct {
 	Registered string `json:"registered"`
 	By         string `json:"by"`
 	Digest     string `json:"digest"`
+
+	// What was uploaded, for the owner.
+	Format string `json:"format,omitempty"`
+	Bytes  int64  `json:"bytes,omitempty"`
+	Parts  int    `json:"parts,omitempty"`
+	Client string `json:"client,omitempty"`
 }
 
 // ListDatasets implements ParticipantService.
 func (s participantService) ListDatasets(ctx context.Context, req *connect.Request[concordatv1.ListDatasetsRequest]) (*connect.Response[concordatv1.ListDatasetsResponse], error) {
 	collaboration := req.Msg.GetCollaboration()
-	if _, err := s.gate.admit(ctx, opListDatasets, collaboration); err != nil {
+	who, err := s.gate.admit(ctx, opListDatasets, collaboration)
+	if err != nil {
 		return nil, err
 	}
 	records := []datasetRecord{}
@@ -35,7 +44,8 @@ func (s participantService) ListDatasets(ctx context.Context, req *connect.Reque
 			if only := req.Msg.GetDataset(); only != "" && only != d.ID {
 				continue
 			}
-			records = append(records, datasetRecords(d.ID, d.Owner, s.State.Dataset(collaboration, d.ID))...)
+			own := who.participant == d.Owner && (who.is(steward) || who.is(organisation))
+			records = append(records, datasetRecords(d.ID, d.Owner, own, s.State.Dataset(collaboration, d.ID))...)
 		}
 	}
 	b, err := json.Marshal(records)
@@ -45,7 +55,7 @@ func (s participantService) ListDatasets(ctx context.Context, req *connect.Reque
 	return connect.NewResponse(&concordatv1.ListDatasetsResponse{Datasets: b}), nil
 }
 
-func datasetRecords(id, owner string, d state.Dataset) []datasetRecord {
+func datasetRecords(id, owner string, own bool, d state.Dataset) []datasetRecord {
 	if len(d.Versions) == 0 {
 		return []datasetRecord{{Dataset: id, Owner: owner, State: "missing"}}
 	}
@@ -62,9 +72,28 @@ func datasetRecords(id, owner string, d state.Dataset) []datasetRecord {
 		case ok && v.Version == current.Version:
 			r.State = "current"
 		}
+		if own {
+			r.uploaded(v.Statement)
+		}
 		out = append(out, r)
 	}
 	return out
+}
+
+// uploaded tells what the steward signed for. Its signature was checked when it came.
+func (r *datasetRecord) uploaded(signed []byte) {
+	e, err := dsse.Parse(signed)
+	if err != nil {
+		return
+	}
+	var s upload.Statement
+	if json.Unmarshal(e.Payload, &s) != nil {
+		return
+	}
+	r.Format, r.Parts, r.Client = s.Format, len(s.Parts), s.Client
+	for _, p := range s.Parts {
+		r.Bytes += p.Plain
+	}
 }
 
 // DeleteDataset implements ParticipantService: the key is destroyed in the state, then the objects are deleted.

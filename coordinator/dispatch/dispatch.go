@@ -72,6 +72,7 @@ type Pool struct {
 	mu       sync.Mutex
 	workers  map[string]*entry
 	announce chan struct{} // closed when somebody announces
+	waiting  int           // pieces of work that no worker takes now
 }
 
 type entry struct {
@@ -139,6 +140,22 @@ func (p *Pool) alive() []*entry {
 	return out
 }
 
+// Load is how many pieces of work workers have from here, and how many wait for a worker.
+func (p *Pool) Load() (given, waiting int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range p.workers {
+		given += e.given
+	}
+	return max(0, given), p.waiting
+}
+
+func (p *Pool) wait(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting += n
+}
+
 // Close ends idle connections.
 func (p *Pool) Close() { p.http.CloseIdleConnections() }
 
@@ -159,14 +176,18 @@ func Do[T any](ctx context.Context, p *Pool, datasets []string, work func(contex
 			if errors.Is(last, ErrTooLarge) && !waits {
 				return none, fmt.Errorf("dispatch: %w", last)
 			}
+			p.wait(1)
 			select {
 			case <-announced:
+				p.wait(-1)
 				clear(tried)
 				waits = false
 				continue
 			case <-timer.C:
+				p.wait(-1)
 				return none, fmt.Errorf("dispatch: waited %s: %w", patience, errors.Join(ErrNoWorker, last))
 			case <-ctx.Done():
+				p.wait(-1)
 				return none, fmt.Errorf("dispatch: %w", errors.Join(ErrNoWorker, ctx.Err(), last))
 			}
 		}
