@@ -21,7 +21,7 @@ type spent struct {
 	From    string  `json:"from"`
 	Rho     float64 `json:"rho"`
 	Queries int64   `json:"queries"` // of a quota
-	Asked   int     `json:"asked"`   // queries over the account, those that cost nothing included
+	Asked   int     `json:"asked"`   // queries that paid
 
 	from time.Time
 }

@@ -83,7 +83,10 @@ func queries(folder string) ([]Query, error) {
 }
 
 // WriteRoom writes the manifest directory into dir, with the public keys of organisations and people by name.
-func WriteRoom(dir string, keys map[string]string) error {
+func WriteRoom(dir string, keys map[string]string) error { return WriteWebRoom(dir, keys, "") }
+
+// WriteWebRoom is WriteRoom for people who can also sign in: each organisation has its own issuer, below a base URL.
+func WriteWebRoom(dir string, keys map[string]string, issuers string) error {
 	room, err := fs.Sub(files, "room")
 	if err != nil {
 		return err
@@ -95,9 +98,16 @@ func WriteRoom(dir string, keys map[string]string) error {
 	m := bundle.Manifest
 	for i, p := range m.Participants {
 		m.Participants[i].Keys = []string{keys[p.ID]}
+		if issuers != "" {
+			m.Participants[i].OIDC = &document.OIDC{Issuer: issuers + "/" + p.ID, ClientID: clientID}
+		}
 	}
 	person := func(name, participant string, roles ...string) {
-		m.People = append(m.People, document.Person{ID: name + "@" + participant + ".example", Participant: participant, Roles: roles, Keys: []string{keys[name]}})
+		p := document.Person{ID: name + "@" + participant + ".example", Participant: participant, Roles: roles, Keys: []string{keys[name]}}
+		if issuers != "" {
+			p.Subject = name
+		}
+		m.People = append(m.People, p)
 	}
 	for _, o := range Organisations {
 		person(o.Steward, o.ID, "steward")

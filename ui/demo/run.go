@@ -31,19 +31,26 @@ type Config struct {
 type run struct {
 	Config
 	started time.Time
+	issuers string // base of their URLs
 }
 
 // Run starts a mesh, sets the collaboration up, runs its study and verifies its receipts. What a run before has done is kept: the same
 // mesh, manifest and datasets, whose answers are then the same and free. All processes end with it.
 func Run(ctx context.Context, cfg Config) (err error) {
-	r := &run{cfg, time.Now()}
+	r := &run{Config: cfg, started: time.Now()}
 	keys, err := r.keys()
 	if err != nil {
 		return err
 	}
 	r.heading("A mesh on this machine: MarbleRun, three coordinators, two workers")
+	people, err := openPeople(r.path("demo", "people.json"), r.Port)
+	if err != nil {
+		return err
+	}
+	r.issuers = people.base()
 	m, err := mesh.Up(ctx, mesh.Options{
-		Home: r.Home, Attached: true, Port: r.Port, Founders: []string{keys[Organisations[0].ID]},
+		SignIn: people.signIn(r.path("demo", "client-secret")),
+		Home:   r.Home, Attached: true, Port: r.Port, Founders: []string{keys[Organisations[0].ID]},
 		Progress: func(step string) { r.say("%s", step) },
 	})
 	if errors.Is(err, mesh.ErrChanged) {
@@ -57,6 +64,11 @@ func Run(ctx context.Context, cfg Config) (err error) {
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	if !r.Once {
+		if err := people.serve(ctx, m.State(), cancel); err != nil {
+			return err
+		}
+	}
 	died := make(chan error, 1)
 	go func() {
 		failure := m.Wait(ctx)
@@ -136,7 +148,7 @@ func (r *run) quiet(ctx context.Context, args ...string) ([]byte, error) {
 func (r *run) agree(ctx context.Context, keys map[string]string) error {
 	r.heading("Three organisations agree: manifest and policies in " + r.path("demo", "room"))
 	room := r.path("demo", "room")
-	if err := WriteRoom(room, keys); err != nil {
+	if err := WriteWebRoom(room, keys, r.issuers); err != nil {
 		return err
 	}
 	founder := r.keyFile(Organisations[0].ID)
@@ -272,6 +284,11 @@ func (r *run) next(s mesh.State) {
 	for _, c := range s.Coordinators {
 		fmt.Fprintf(r.Out, "%-15s https://%s\n", c.Name, c.API)
 	}
+	if !r.Once {
+		fmt.Fprintf(r.Out, "%-15s %s\n", "pages", s.Coordinators[0].Page())
+		fmt.Fprintln(r.Out, "                hosted by a coordinator: they trust its host, and the certificate is the mesh's own, which browsers do not know. One click\n"+
+			"                signs in as a made-up person. Stewards and auditors use 'concordat web' (below), which checks the mesh itself.")
+	}
 	fmt.Fprintf(r.Out, "%-15s https://%s\n", "marblerun", s.MarbleRun.Clients)
 	home := ""
 	if r.Home != ".concordat" {
@@ -289,5 +306,6 @@ Next, in another terminal (bin/ in the PATH):%[2]s
   concordat policy explain clinic.patients%[1]s
   concordat manifest status%[1]s
   concordat log verify%[1]s --key %[3]s
-`, home, up, r.keyFile(Auditor))
+  concordat web%[1]s --key %[4]s
+`, home, up, r.keyFile(Auditor), r.keyFile(Organisations[0].Steward))
 }

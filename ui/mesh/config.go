@@ -18,9 +18,15 @@ type coordinatorConfig struct {
 	Mesh        pins     `yaml:"mesh"`
 
 	Witnesses      []witness `yaml:"witnesses,omitempty"`
+	SignIn         *signIn   `yaml:"sign_in,omitempty"`
 	AwaitsHandover bool      `yaml:"awaits_handover,omitempty"`
 	Join           bool      `yaml:"join,omitempty"`
 	Recover        bool      `yaml:"recover,omitempty"`
+}
+
+type signIn struct {
+	ExternalURL string `yaml:"external_url"`
+	SignIn      `yaml:",inline"`
 }
 
 type witness struct {
@@ -55,6 +61,9 @@ func (m *Mesh) coordinatorConfig(s State, c CoordinatorAddress) coordinatorConfi
 	}
 	for _, w := range s.Witnesses {
 		cfg.Witnesses = append(cfg.Witnesses, witness(w))
+	}
+	if s.SignIn != nil {
+		cfg.SignIn = &signIn{ExternalURL: c.Page(), SignIn: *s.SignIn}
 	}
 	for _, v := range s.Coordinators {
 		if v.Join {

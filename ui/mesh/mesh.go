@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -46,6 +47,7 @@ type State struct {
 	ObjectStore  string                  `json:"object_store"`
 	Founders     []string                `json:"founders"`
 	Witnesses    []Witness               `json:"witnesses,omitempty"`
+	SignIn       *SignIn                 `json:"sign_in,omitempty"`
 	MarbleRun    MarbleRunAddress        `json:"marblerun"`
 	Coordinators []CoordinatorAddress    `json:"coordinators"`
 	Workers      []WorkerAddress         `json:"workers"`
@@ -61,6 +63,36 @@ type State struct {
 type Witness struct {
 	Key string `json:"key"` // verifier key, NAME+HASH+KEY
 	URL string `json:"url"`
+}
+
+// SignIn is how people sign in on the coordinators' pages, each at https://localhost and its own port. Which issuer counts for whom, manifests say.
+type SignIn struct {
+	Issuers  []Issuer  `json:"issuers" yaml:"issuers"`
+	Personas []Persona `json:"personas,omitempty" yaml:"personas,omitempty"`
+}
+
+// Issuer is an identity provider, as a client of it.
+type Issuer struct {
+	Issuer           string `json:"issuer" yaml:"issuer"`
+	ClientID         string `json:"client_id" yaml:"client_id"`
+	ClientSecretFile string `json:"client_secret_file,omitempty" yaml:"client_secret_file,omitempty"`
+}
+
+// Persona is a made-up person who signs in by one click.
+type Persona struct {
+	Label    string `json:"label" yaml:"label"`
+	Issuer   string `json:"issuer" yaml:"issuer"`
+	ClientID string `json:"client_id" yaml:"client_id"`
+	Subject  string `json:"subject" yaml:"subject"`
+}
+
+// Page is where a browser finds the pages of a coordinator: under a name, which its cookies and passkeys need, not an address.
+func (c CoordinatorAddress) Page() string {
+	_, port, err := net.SplitHostPort(c.API)
+	if err != nil {
+		return ""
+	}
+	return "https://" + net.JoinHostPort("localhost", port)
 }
 
 // MarbleRunAddress are MarbleRun's two APIs.

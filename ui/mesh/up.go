@@ -21,7 +21,9 @@ type Options struct {
 	Founders []string      // keys that may propose a manifest while none is active; nil keeps those of before
 	// Witnesses are those that coordinators can ask to cosign the log; nil keeps those of before.
 	Witnesses []Witness
-	Progress  func(string) // hears of each step as it begins
+	// SignIn is how people sign in on the pages; nil keeps that of before.
+	SignIn   *SignIn
+	Progress func(string) // hears of each step as it begins
 	// Recover names the coordinator that is started to wait for a signed recovery, from its disk or a backup, the others with empty folders.
 	Recover string
 
@@ -144,6 +146,9 @@ func (m *Mesh) reserve() error {
 		}
 	}
 	m.state.Processes = nil
+	if m.options.SignIn != nil {
+		m.state.SignIn = m.options.SignIn
+	}
 	if m.options.Witnesses != nil {
 		m.state.Witnesses = m.options.Witnesses
 	}
