@@ -493,14 +493,14 @@ func (x *BudgetRequest) GetSince() string {
 
 // BudgetResponse holds a JSON array, one object for each owner's namespace in the order of the manifest's datasets:
 //
-//	{"owner": "", "namespace": "", "rho"?: 1, "period"?: "day | week | month | quarter | year, as the policy says it", "lifetime_rho"?: 5,
+//	{"owner": "", "namespace": "", "rho"?: 1, "period"?: "720h0m0s, a duration of Go: of the tightest limit", "lifetime_rho"?: 5,
 //	 "spent_rho": 0.5, "remaining_rho"?: 0.5, "delta"?: 1e-6, "epsilon_spent"?: 3.1, "spent_queries"?: 3, "remaining_queries"?: 7,
 //	 "used": 0.5, "your_rho_left"?: 0.1, "your_queries_left"?: 2,
 //	 "history"?: [{"from": "<RFC 3339, begin of the day or hour>", "rho": 0.1, "queries": 4, "asked": 6}]}
 //
 // rho is what a period allows; spent_rho is over the lifetime; used is the fullest of period, lifetime and quota, from 0 to 1; your_… are there where the
-// policy gives each person a share that is less than what is left. In history, rho and queries are what was paid, asked how many queries read the owner's
-// data, those that cost nothing included; buckets without any are left out; oldest first.
+// policy gives each person a share that is less than what is left. In history, rho and queries are what was paid, asked how many queries paid;
+// buckets without any are left out; oldest first.
 type BudgetResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Budgets       []byte                 `protobuf:"bytes,1,opt,name=budgets,proto3" json:"budgets,omitempty"`
