@@ -1,5 +1,15 @@
 import { describe, expect, it } from "vitest";
-import { asCSV, asJSONLines, fits, fromHistory, fromLog, type Happening, type LogEntry } from "./activity";
+import {
+  asCSV,
+  asJSONLines,
+  byTime,
+  fits,
+  fromHistory,
+  fromLog,
+  type Happening,
+  type LogEntry,
+  namesOf,
+} from "./activity";
 
 const leaf = (kind: string, detail?: object): LogEntry => ({
   index: 7,
@@ -53,5 +63,21 @@ describe("timeline", () => {
     const evil: Happening = { ...query, who: "=HYPERLINK(1)", what: 'a "b", c' };
     expect(asCSV([evil])).toContain(',\'=HYPERLINK(1),"a ""b"", c",');
     expect(JSON.parse(asJSONLines([evil]))).toEqual({ ...evil, index: undefined });
+  });
+});
+
+describe("who and when", () => {
+  it("names keys by the manifest, and orders one second by the log", () => {
+    const nameOf = namesOf({ participants: [{ id: "clinic", name: "", keys: ["ed25519:A"] }], people: [] } as never);
+    expect(fromLog(leaf("approve", { version: 1, by: "ed25519:A" }), nameOf)?.who).toBe("clinic");
+    expect(fromLog(leaf("approve", { version: 1, by: "ed25519:B" }), nameOf)?.who).toBe("ed25519:B");
+    const at = (index: number | undefined): Happening => ({ ...query, at: "2026-11-23T10:00:00Z", index });
+    expect([at(1), at(3), at(undefined), query, at(2)].sort(byTime).map((h) => h.index)).toEqual([
+      undefined,
+      undefined,
+      3,
+      2,
+      1,
+    ]);
   });
 });

@@ -1,4 +1,5 @@
 // What happened in a collaboration: events of its log, and queries with who asked them. One list, searched and exported in the browser.
+import type { Manifest } from "../../api/documents";
 import type { HistoryEntry } from "../../api/json";
 import { fromBase64 } from "../../lib/base64";
 
@@ -50,13 +51,13 @@ const kinds: Readonly<Record<string, string>> = {
 const queries = new Set(["reserve", "release"]);
 
 /** The events of the log that are not about one query, in words. */
-export function fromLog(entry: LogEntry): Happening | undefined {
+export function fromLog(entry: LogEntry, nameOf: (key: string) => string = (key) => key): Happening | undefined {
   if (queries.has(entry.kind)) return undefined;
   const detail = detailOf(entry);
   return {
     at: entry.at,
     kind: kinds[entry.kind] ?? entry.kind.replaceAll("_", " "),
-    who: text(detail["by"]) || text(detail["owner"]),
+    who: nameOf(text(detail["by"]) || text(detail["owner"])),
     what: describe(entry.kind, detail),
     sql: "",
     datasets: text(detail["dataset"]) ? [text(detail["dataset"])] : [],
@@ -109,6 +110,19 @@ function describe(kind: string, d: Detail): string {
     default:
       return version ? `manifest ${version}${reason}` : reason;
   }
+}
+
+/** Whom a manifest knows by a key: a person or a participant. Other texts are names already. */
+export function namesOf(manifest: Manifest | undefined): (key: string) => string {
+  const names = new Map<string, string>();
+  for (const p of [...(manifest?.participants ?? []), ...(manifest?.people ?? [])])
+    for (const key of p.keys ?? []) names.set(key, p.id);
+  return (key) => names.get(key) ?? key;
+}
+
+/** Newest first; what happened in one second in the order of the log. */
+export function byTime(a: Happening, b: Happening): number {
+  return b.at.localeCompare(a.at) || (b.index ?? Number.MAX_SAFE_INTEGER) - (a.index ?? Number.MAX_SAFE_INTEGER);
 }
 
 export interface Filter {
