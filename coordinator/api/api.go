@@ -135,10 +135,10 @@ func (a *API) People() http.Handler {
 	mux.Handle(concordatv1connect.NewSessionServiceHandler(sessionService{a}, options...))
 	mux.Handle(concordatv1connect.NewSavedServiceHandler(savedService{a}, options...))
 	mux.Handle(concordatv1connect.NewHandoverServiceHandler(handoverService{a}, options...))
-	mux.HandleFunc("GET /handover", a.givePackage)
+	mux.HandleFunc("GET "+HandoverPath, a.givePackage)
 	parts := http.NewServeMux()
 	parts.HandleFunc("PUT /upload/{id}/parts/{number}", a.putPart)
-	parts.HandleFunc("PUT /handover", a.takePackage)
+	parts.HandleFunc("PUT "+HandoverPath, a.takePackage)
 	parts.Handle("/", a.authenticated(mux))
 	return a.admitted(parts)
 }

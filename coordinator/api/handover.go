@@ -35,6 +35,9 @@ const (
 	drainPoll    = 50 * time.Millisecond
 )
 
+// HandoverPath is where the package is fetched from the old mesh and put to the new one.
+const HandoverPath = "/handover"
+
 // The phases of a handover.
 const (
 	phaseDrain = "drain"
@@ -44,7 +47,7 @@ const (
 // moved is why a call is not served here any more, nil where it is.
 func (a *API) moved(path string) error {
 	h := a.State.Handover()
-	if h == nil || !h.Done || path == "/handover" || strings.HasPrefix(path, "/"+concordatv1connect.HandoverServiceName+"/") {
+	if h == nil || !h.Done || path == HandoverPath || strings.HasPrefix(path, "/"+concordatv1connect.HandoverServiceName+"/") {
 		return nil
 	}
 	return fault.New("", fault.Unavailable, state.ErrHandingOver)

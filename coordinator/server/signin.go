@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"concordat.dev/coordinator/api"
 	"concordat.dev/coordinator/signin"
 	"concordat.dev/ui/web"
 )
@@ -113,7 +114,7 @@ func (s *Server) pages(calls *http.ServeMux) (http.Handler, error) {
 	}
 	people := s.api.People()
 	calls.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/concordat.v1.") || strings.HasPrefix(r.URL.Path, "/upload/") {
+		if strings.HasPrefix(r.URL.Path, "/concordat.v1.") || strings.HasPrefix(r.URL.Path, "/upload/") || r.URL.Path == api.HandoverPath {
 			people.ServeHTTP(w, r)
 			return
 		}
