@@ -160,7 +160,7 @@ const dialPatience = 3 * time.Second
 // the call now. The call must be one that may be repeated.
 func (c *Client) Do(ctx context.Context, call func(context.Context, Services) error) error {
 	started := time.Now()
-	wait := 50 * time.Millisecond
+	wait, handing := 50*time.Millisecond, false
 	for attempt := 1; ; attempt++ {
 		mesh, at := c.at.Load(), c.current.Load()
 		s := mesh.services[int(at)%len(mesh.services)]
@@ -179,8 +179,8 @@ func (c *Client) Do(ctx context.Context, call func(context.Context, Services) er
 			patience = min(patience, dialPatience)
 		}
 		moved := movedTo(err)
-		if moved != nil {
-			patience = max(patience, handoverPatience)
+		if handing = handing || moved != nil; handing {
+			patience, dead = max(c.patience, handoverPatience), false
 		}
 		if time.Since(started) >= patience {
 			if dead {
