@@ -23,6 +23,9 @@ import (
 // MaxText is the longest text that is read, in bytes: DuckDB's parser takes quadratic time beyond.
 const MaxText = 64 << 10
 
+// connections is how many texts are read at once.
+const connections = 4
+
 // Parser reads texts; it is safe for concurrent use.
 type Parser struct {
 	db        *sql.DB
@@ -35,7 +38,8 @@ func New() (*Parser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse: open: %w", err)
 	}
-	db.SetMaxOpenConns(4)
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections) // each has its statement prepared
 	for _, statement := range []string{
 		"SET autoinstall_known_extensions = false", "SET autoload_known_extensions = false",
 		"SET memory_limit = '512MB'", "SET threads = 1", "SET enable_external_access = false", "SET lock_configuration = true",

@@ -44,7 +44,6 @@ func (f *Failure) Is(target error) bool {
 type Config struct {
 	Memory  string // such as "4GB"; empty: DuckDB's default, 80 % of the machine's
 	Threads int    // 0: one a core
-	Spill   string // directory for spilling, on storage that the enclave encrypts; empty: no spilling
 }
 
 // Engine is a locked-down database in memory. It is safe for concurrent use.
@@ -56,6 +55,9 @@ type Engine struct {
 	temporary int
 }
 
+// maxIdle is how many connections are kept for the next queries.
+const maxIdle = 16
+
 // Open starts an engine. Close it.
 func Open(cfg Config) (*Engine, error) {
 	connector, err := duckdb.NewConnector("", nil)
@@ -63,6 +65,7 @@ func Open(cfg Config) (*Engine, error) {
 		return nil, &Failure{"open", err}
 	}
 	e := &Engine{connector: connector, db: sql.OpenDB(connector), tables: map[string]loaded{}}
+	e.db.SetMaxIdleConns(maxIdle)
 	for _, statement := range lockdown(cfg) {
 		if _, err := e.db.Exec(statement); err != nil {
 			return nil, errors.Join(&Failure{"lock down", fmt.Errorf("%s: %w", statement, err)}, e.Close())
@@ -71,12 +74,13 @@ func Open(cfg Config) (*Engine, error) {
 	return e, nil
 }
 
-// lockdown is the order that DuckDB wants: extensions, resources, external access, and the lock last.
+// lockdown is the order that DuckDB wants: extensions, resources, external access, and the lock last. Nothing is spilled: a query that finds
+// no memory fails.
 func lockdown(cfg Config) []string {
 	out := []string{
 		"SET autoinstall_known_extensions = false", "SET autoload_known_extensions = false", "SET allow_community_extensions = false",
 		"SET ieee_floating_point_ops = false", "SET TimeZone = 'UTC'", "SET preserve_insertion_order = false", "SET enable_progress_bar = false",
-		"SET temp_directory = " + render.Quote(cfg.Spill),
+		"SET temp_directory = ''", // rows never go to a disk
 	}
 	if cfg.Memory != "" {
 		out = append(out, "SET memory_limit = "+render.Quote(cfg.Memory))

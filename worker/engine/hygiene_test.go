@@ -44,11 +44,26 @@ func TestLockedDown(t *testing.T) {
 		"SET temp_directory = '/tmp'", "SET allowed_directories = ['/']", "SET autoload_known_extensions = true", "SET custom_extension_repository = 'http://127.0.0.1:1'",
 		"SET GLOBAL allow_unsigned_extensions = true", "PRAGMA enable_profiling = 'json'", "SET profiling_output = '" + file + ".json'", "SET log_query_path = '" + file + ".log'",
 		"CREATE SECRET s (TYPE s3, KEY_ID 'x', SECRET 'y')", "IMPORT DATABASE '" + file + ".d'",
+		"SELECT * FROM read_parquet('" + file + "')", "SELECT * FROM read_json('" + file + "')", "SELECT * FROM read_ndjson_objects('" + file + "')",
+		"SELECT * FROM parquet_metadata('" + file + "')", "SELECT * FROM parquet_schema('" + file + "')", "SELECT * FROM sniff_csv('" + file + "')",
+		"CREATE TABLE t AS FROM '" + file + "'", "COPY lost FROM '" + file + "'", "COPY (SELECT 1) TO '" + file + ".parquet' (FORMAT parquet)",
+		"ATTACH 'http://127.0.0.1:1/x.db'", "ATTACH '" + file + "' AS other (TYPE duckdb, READ_ONLY)", "CREATE PERSISTENT SECRET p (TYPE http)",
+		"SELECT getenv('HOME')", "UPDATE EXTENSIONS", "SET home_directory = '/'", "SET extension_directory = '/tmp'", "SET secret_directory = '/tmp'",
+		"PRAGMA enable_object_cache = true", "SET temp_directory_encryption = false", "RESET temp_directory", "RESET memory_limit", "SET max_temp_directory_size = '1GB'",
+		"SET disabled_filesystems = ''", "SET enable_logging = true",
 	} {
 		if _, err := e.db.Exec(statement); err == nil {
 			t.Errorf("the engine did: %s", statement)
 		}
 	}
+	// this one is not refused; what is logged must not reach a file all the same
+	_, _ = e.db.Exec("CALL enable_logging(level = 'trace', storage = 'file', storage_path = '" + filepath.Dir(file) + "')")
+	for range 5000 { // more than a buffer of the log
+		if _, err := e.db.Exec("SELECT 'sentinel'"); err != nil {
+			break // refused to log
+		}
+	}
+	_, _ = e.db.Exec("CALL disable_logging()") // which writes what it buffers
 	entries, err := os.ReadDir(filepath.Dir(file))
 	if err != nil || len(entries) != 1 {
 		t.Errorf("%d files beside the one that was there before, error %v", len(entries)-1, err)
@@ -102,6 +117,7 @@ func TestCancelInterrupts(t *testing.T) {
 }
 
 func TestOutOfMemoryTellsNothing(t *testing.T) {
+	t.Chdir(t.TempDir())
 	e := locked(t, Config{Memory: "30MB", Threads: 1})
 	b, params := heavy(t, e, "3000")
 	_, err := e.Groups(context.Background(), b, nil, params, 1)
@@ -117,6 +133,9 @@ func TestOutOfMemoryTellsNothing(t *testing.T) {
 	}
 	if _, err := e.db.Exec("SELECT 1"); err != nil {
 		t.Errorf("the engine does not go on: %v", err)
+	}
+	if files, err := os.ReadDir("."); err != nil || len(files) > 0 {
+		t.Errorf("rows were spilled: %v, %v", files, err)
 	}
 }
 

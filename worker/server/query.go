@@ -49,7 +49,7 @@ func (s *Server) documents(op string, d *concordatv1.Documents) (*admit.Document
 	if d == nil {
 		return nil, connectError(fault.Newf(op, fault.Invalid, "documents are missing"))
 	}
-	out, err := s.mesh.Documents(d)
+	out, err := s.admitted.documents(s.mesh, d)
 	if err != nil {
 		return nil, connectError(fault.New(op, fault.Forbidden, err))
 	}

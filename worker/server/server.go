@@ -45,6 +45,7 @@ type Server struct {
 	store    *storage.Store
 	secrets  *storage.Wrapper // of this mesh, for what belongs to no collaboration
 	estates  estates
+	admitted admitted
 	loader   *loader.Loader
 	ledgers  *follow.Follower
 	analyser *query.Analyser
