@@ -36,6 +36,13 @@ it("keeps the alias that the query uses", () => {
   );
 });
 
+it("keeps aliases inside comparisons, and datasets as they are called", () => {
+  expect(follow("WHERE c.age = 57", "c.age = 57", "Write age >= 55 AND age < 60.")).toBe(
+    "WHERE c.age >= 55 AND c.age < 60",
+  );
+  expect(follow("FROM clinic.patient", "clinic.patient", "Did you mean clinic.patients?")).toBe("FROM clinic.patients");
+});
+
 it("leaves advice in words alone", () => {
   for (const advice of [
     "Use WHERE or HAVING.",

@@ -64,20 +64,26 @@ function namesOf(sql: string, schema: readonly SchemaOwner[]): Set<string> {
   return names;
 }
 
-// A suggestion names a column bare; where the query wrote alias.column, the alias stays.
+// A suggestion names columns bare; where the query wrote alias.column, the alias stays.
 function qualify(candidate: string, written: string): string {
+  const aliases = new Map<string, string>();
   const own = tokensOf(written);
-  const [alias, dot, column] = own;
-  if (own.length !== 3 || dot?.text !== "." || !alias || !column) return candidate;
-  const wanted = nameOf(column).toLowerCase();
+  own.forEach((token, i) => {
+    const column = own[i + 2];
+    if (own[i + 1]?.text === "." && isName(token) && column && isName(column)) {
+      aliases.set(nameOf(column).toLowerCase(), `${token.text}.`);
+    }
+  });
   let out = "";
   let at = 0;
   let before: Token | undefined;
   for (const token of tokensOf(candidate)) {
-    const same = (token.kind === "word" || token.kind === "quoted") && nameOf(token).toLowerCase() === wanted;
-    out += candidate.slice(at, token.start) + (same && before?.text !== "." ? `${alias.text}.` : "") + token.text;
+    const alias = isName(token) && before?.text !== "." ? aliases.get(nameOf(token).toLowerCase()) : undefined;
+    out += candidate.slice(at, token.start) + (alias ?? "") + token.text;
     at = token.end;
     before = token;
   }
   return out + candidate.slice(at);
 }
+
+const isName = (token: Token) => token.kind === "word" || token.kind === "quoted";

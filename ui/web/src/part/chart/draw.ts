@@ -9,6 +9,7 @@ export interface Drawn {
   readonly legend: readonly { readonly name: string; readonly colour: string }[];
 }
 
+const short = new Intl.NumberFormat(navigator.language, { notation: "compact", maximumFractionDigits: 2 });
 const colours = [1, 2, 3, 4, 5, 6].map((n) => `var(--series-${n})`);
 
 export function draw(answer: Answer, choice: ChartChoice, width: number): Drawn {
@@ -45,7 +46,13 @@ export function draw(answer: Answer, choice: ChartChoice, width: number): Drawn 
     },
     ariaLabel: describe(answer, choice),
     color: { type: "identity" },
-    y: { grid: true, label: name(choice.y), zero: choice.kind === "bar", nice: true, tickFormat: "~s" },
+    y: {
+      grid: true,
+      label: name(choice.y),
+      zero: choice.kind === "bar",
+      nice: true,
+      tickFormat: (v: number) => short.format(v),
+    },
     ...(grouped
       ? { fx: axis, x: { axis: null, label: null, domain: series } }
       : {
