@@ -41,6 +41,7 @@ const (
 
 // world is one worker, the coordinator that calls it, and a clinic with a signed manifest.
 type world struct {
+	server   *server.Server
 	t        *testing.T
 	mesh     marbletest.Mesh
 	clinic   key.Private
@@ -63,7 +64,7 @@ func must[T any](t *testing.T) func(T, error) T {
 	}
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, change ...func(*server.Config)) *world {
 	t.Helper()
 	w := &world{t: t, mesh: marbletest.New(t), clinic: must[key.Private](t)(key.Generate()), grantKey: must[key.Private](t)(key.Generate()), log: &bytes.Buffer{}, reader: must[*age.HybridIdentity](t)(age.GenerateHybridIdentity())}
 	pin := canon.Sum([]byte("pin")).String()
@@ -92,6 +93,9 @@ func newWorld(t *testing.T) *world {
 	_ = l.Close()
 	w.cfg = server.Config{Worker: "w1", ObjectStore: "file://" + t.TempDir(), Mode: "simulation", Listen: address, Coordinators: []string{"127.0.0.1:1"},
 		Mesh: server.Mesh{MarbleRunManifest: pin, Coordinator: pin}, Threads: 1}
+	for _, c := range change {
+		c(&w.cfg)
+	}
 	s := must[*server.Server](t)(server.New(t.Context(), w.cfg, identity, zerolog.New(w.log)))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -105,7 +109,7 @@ func newWorld(t *testing.T) *world {
 			t.Error(err)
 		}
 	})
-	w.client = w.as(marble.Coordinator)
+	w.server, w.client = s, w.as(marble.Coordinator)
 	w.waitReady(address)
 	return w
 }
@@ -418,6 +422,9 @@ func TestConfigIsStrict(t *testing.T) {
 		"repeated key": {good + "worker: x\n", "worker"},
 		"no mode":      {strings.Replace(good, "mode: simulation\n", "", 1), "mode"},
 		"bad address":  {strings.Replace(good, "127.0.0.1:1", "nowhere", 1), "nowhere"},
+		"bad memory":   {good + "memory: 8 gallons\n", "8 gallons"},
+		"bad queue":    {good + "queue: -1\n", "queue"},
+		"no queries":   {good + "queries: -2\n", "queries"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "worker.yaml")
