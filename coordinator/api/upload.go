@@ -16,6 +16,7 @@ import (
 	"concordat.dev/coordinator/store"
 	"concordat.dev/protocol/authn"
 	"concordat.dev/protocol/canon"
+	"concordat.dev/protocol/document"
 	"concordat.dev/protocol/dsse"
 	"concordat.dev/protocol/fault"
 	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
@@ -280,6 +281,14 @@ func (s participantService) ingest(ctx context.Context, u state.Upload, statemen
 	}
 	request := &concordatv1.IngestRequest{
 		Documents: s.documents(m), Dataset: u.Dataset, Version: u.Version, UploadId: u.ID, IdentityWrap: u.IdentityWrap, Statement: statement, Parts: parts,
+	}
+	if p := m.Bundle.Policies[u.Dataset]; p != nil && p.Release != nil && p.Release.Mechanism == document.Threshold {
+		if before, ok := s.State.Dataset(u.Collaboration, u.Dataset).Current(); ok {
+			request.Previous = &concordatv1.SealedDataset{
+				Dataset: before.Dataset, Version: before.Version, Digest: before.Digest, Objects: before.Objects, Wrap: before.Wrap,
+				Registration: before.Registration, Owner: s.owner(u.Collaboration, before),
+			}
+		}
 	}
 	done, err := dispatch.Do(ctx, s.Workers, nil, func(ctx context.Context, c dispatch.Client) (*concordatv1.IngestResponse, error) {
 		r, err := c.Ingest(ctx, connect.NewRequest(request))

@@ -44,6 +44,7 @@ type Options struct {
 	Format         string         // upload.CSV and so on; empty: what the first bytes say
 	Dialect        upload.Dialect // how texts are written
 	Fields         []string       // names of the fields, for a dialect without header
+	Beside         Judged         // takes the rows too, and has the last word; may be nil
 	ShowValues     bool           // quote offending values in errors: only where nobody but the owner reads the report
 }
 
@@ -67,6 +68,12 @@ func Path(path string) Source {
 type Sink interface {
 	Write(batch arrow.RecordBatch) error
 	Reset() error
+}
+
+// Judged is a sink that says in the end whether what it took may be sealed.
+type Judged interface {
+	Sink
+	Judge() error
 }
 
 // File reads one file into the sink, as Files does.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"github.com/apache/arrow-go/v18/arrow"
+
 	"concordat.dev/worker/storage"
 )
 
@@ -22,7 +24,14 @@ func Seal(ctx context.Context, options Options, parts Parts, store *storage.Stor
 	if d := parts.Statement.Dialect; d != nil {
 		options.Dialect = *d
 	}
-	report, err := Files(ctx, options, parts.Sources(), w)
+	sink := Sink(w)
+	if options.Beside != nil {
+		sink = both{w, options.Beside}
+	}
+	report, err := Files(ctx, options, parts.Sources(), sink)
+	if err == nil && options.Beside != nil {
+		err = options.Beside.Judge()
+	}
 	if err != nil {
 		return storage.Sealed{}, report, errors.Join(err, w.Abort()) //nolint:contextcheck // the writer has the context, and cleans up also when that ended
 	}
@@ -32,3 +41,15 @@ func Seal(ctx context.Context, options Options, parts Parts, store *storage.Stor
 	}
 	return sealed, report, nil
 }
+
+// both gives rows to a second sink, too.
+type both struct{ first, second Sink }
+
+func (b both) Write(batch arrow.RecordBatch) error {
+	if err := b.second.Write(batch); err != nil {
+		return err
+	}
+	return b.first.Write(batch)
+}
+
+func (b both) Reset() error { return errors.Join(b.first.Reset(), b.second.Reset()) }

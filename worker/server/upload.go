@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"connectrpc.com/connect"
 	"filippo.io/age"
@@ -15,6 +16,7 @@ import (
 	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
 	"concordat.dev/protocol/upload"
 	"concordat.dev/worker/admit"
+	"concordat.dev/worker/churn"
 	"concordat.dev/worker/ingest"
 	"concordat.dev/worker/storage"
 	"concordat.dev/worker/token"
@@ -85,7 +87,7 @@ func (s service) Ingest(ctx context.Context, req *connect.Request[concordatv1.In
 	switch {
 	case errors.Is(err, ingest.ErrRejected):
 		return answerIngest(nil, statement, report)
-	case errors.Is(err, ingest.ErrFormat), errors.Is(err, ingest.ErrPart), errors.Is(err, storage.ErrWrap):
+	case errors.Is(err, ingest.ErrFormat), errors.Is(err, ingest.ErrPart), errors.Is(err, storage.ErrWrap), errors.Is(err, churn.ErrFew), errors.Is(err, errPrevious):
 		return nil, connectError(fault.New(op, fault.Invalid, err))
 	case err != nil:
 		if ctx.Err() == nil {
@@ -181,6 +183,18 @@ func (s *Server) seal(ctx context.Context, documents *admit.Documents, m *concor
 	if !policy.Unit.None {
 		rules := manifest.Namespaces[policy.Unit.Namespace]
 		if options.Tokenizer, options.Second, err = token.ForUnit(keys.tokens(), manifest.Collaboration, policy.Unit, rules); err != nil {
+			return storage.Sealed{}, ingest.Report{}, err
+		}
+	}
+	if before := m.GetPrevious(); before != nil && changesFew(policy) {
+		earlier := binding(manifest, owner, m.GetDataset(), before.GetVersion())
+		if before.GetOwner() != "" { // the owner's keys may have changed since
+			earlier.Owner = before.GetOwner()
+		}
+		if err := s.registered(documents, keys.before, before); err != nil {
+			return storage.Sealed{}, ingest.Report{}, fmt.Errorf("%w: %w", errPrevious, err)
+		}
+		if options.Beside, err = s.compare(ctx, policy, before, keys.wrapper, earlier); err != nil {
 			return storage.Sealed{}, ingest.Report{}, err
 		}
 	}

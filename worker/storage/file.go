@@ -24,6 +24,9 @@ type Key [32]byte
 // ErrSealed says that a sealed file can't be opened: it was changed, isn't the registered one, or the key is another's.
 var ErrSealed = errors.New("sealed file doesn't open")
 
+// ErrColumns says that a sealed file has other columns than the policy in force: it was sealed under another one.
+var ErrColumns = errors.New("other columns than the policy's")
+
 const (
 	// maxFile is the largest file that is written or read; it is held in memory, since what was hashed is what must be read.
 	maxFile = 256 << 20
@@ -109,11 +112,11 @@ func decode(ctx context.Context, body []byte, key Key, schema *arrow.Schema, yie
 // same compares names and types; Parquet adds metadata of its own to a schema.
 func same(got, want *arrow.Schema) error {
 	if got.NumFields() != want.NumFields() {
-		return fmt.Errorf("it has %d columns, the policy %d", got.NumFields(), want.NumFields())
+		return fmt.Errorf("%w: it has %d columns, the policy %d", ErrColumns, got.NumFields(), want.NumFields())
 	}
 	for i, f := range want.Fields() {
 		if g := got.Field(i); g.Name != f.Name || !arrow.TypeEqual(g.Type, f.Type) {
-			return fmt.Errorf("column %d is %s %s, in the policy %s %s", i, g.Name, g.Type, f.Name, f.Type)
+			return fmt.Errorf("%w: column %d is %s %s, in the policy %s %s", ErrColumns, i, g.Name, g.Type, f.Name, f.Type)
 		}
 	}
 	return nil

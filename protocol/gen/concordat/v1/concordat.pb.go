@@ -3010,7 +3010,8 @@ type IngestRequest struct {
 	UploadId      string                 `protobuf:"bytes,4,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
 	IdentityWrap  []byte                 `protobuf:"bytes,5,opt,name=identity_wrap,json=identityWrap,proto3" json:"identity_wrap,omitempty"`
 	Statement     []byte                 `protobuf:"bytes,6,opt,name=statement,proto3" json:"statement,omitempty"`
-	Parts         []string               `protobuf:"bytes,7,rep,name=parts,proto3" json:"parts,omitempty"` // object keys, in order
+	Parts         []string               `protobuf:"bytes,7,rep,name=parts,proto3" json:"parts,omitempty"`       // object keys, in order
+	Previous      *SealedDataset         `protobuf:"bytes,8,opt,name=previous,proto3" json:"previous,omitempty"` // the version before, where the policy's mechanism is the threshold
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3090,6 +3091,13 @@ func (x *IngestRequest) GetStatement() []byte {
 func (x *IngestRequest) GetParts() []string {
 	if x != nil {
 		return x.Parts
+	}
+	return nil
+}
+
+func (x *IngestRequest) GetPrevious() *SealedDataset {
+	if x != nil {
+		return x.Previous
 	}
 	return nil
 }
@@ -3499,7 +3507,7 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\tupload_id\x18\x04 \x01(\tR\buploadId\"]\n" +
 	"\x18WorkerOpenUploadResponse\x12\x1c\n" +
 	"\trecipient\x18\x01 \x01(\fR\trecipient\x12#\n" +
-	"\ridentity_wrap\x18\x02 \x01(\fR\fidentityWrap\"\xf0\x01\n" +
+	"\ridentity_wrap\x18\x02 \x01(\fR\fidentityWrap\"\xa9\x02\n" +
 	"\rIngestRequest\x125\n" +
 	"\tdocuments\x18\x01 \x01(\v2\x17.concordat.v1.DocumentsR\tdocuments\x12\x18\n" +
 	"\adataset\x18\x02 \x01(\tR\adataset\x12\x18\n" +
@@ -3507,7 +3515,8 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\tupload_id\x18\x04 \x01(\tR\buploadId\x12#\n" +
 	"\ridentity_wrap\x18\x05 \x01(\fR\fidentityWrap\x12\x1c\n" +
 	"\tstatement\x18\x06 \x01(\fR\tstatement\x12\x14\n" +
-	"\x05parts\x18\a \x03(\tR\x05parts\"y\n" +
+	"\x05parts\x18\a \x03(\tR\x05parts\x127\n" +
+	"\bprevious\x18\b \x01(\v2\x1b.concordat.v1.SealedDatasetR\bprevious\"y\n" +
 	"\x0eIngestResponse\x123\n" +
 	"\x06sealed\x18\x01 \x01(\v2\x1b.concordat.v1.SealedDatasetR\x06sealed\x12\x16\n" +
 	"\x06report\x18\x02 \x01(\fR\x06report\x12\x1a\n" +
@@ -3629,56 +3638,57 @@ var file_concordat_v1_concordat_proto_depIdxs = []int32{
 	40, // 9: concordat.v1.ExecuteRequest.logged:type_name -> concordat.v1.Logged
 	0,  // 10: concordat.v1.WorkerOpenUploadRequest.documents:type_name -> concordat.v1.Documents
 	0,  // 11: concordat.v1.IngestRequest.documents:type_name -> concordat.v1.Documents
-	38, // 12: concordat.v1.IngestResponse.sealed:type_name -> concordat.v1.SealedDataset
-	1,  // 13: concordat.v1.AnalystService.Query:input_type -> concordat.v1.QueryRequest
-	3,  // 14: concordat.v1.AnalystService.History:input_type -> concordat.v1.HistoryRequest
-	5,  // 15: concordat.v1.AnalystService.Budget:input_type -> concordat.v1.BudgetRequest
-	7,  // 16: concordat.v1.ParticipantService.ProposeManifest:input_type -> concordat.v1.ProposeManifestRequest
-	8,  // 17: concordat.v1.ParticipantService.SignManifest:input_type -> concordat.v1.SignManifestRequest
-	9,  // 18: concordat.v1.ParticipantService.GetManifest:input_type -> concordat.v1.GetManifestRequest
-	10, // 19: concordat.v1.ParticipantService.SubmitStatement:input_type -> concordat.v1.SubmitStatementRequest
-	12, // 20: concordat.v1.ParticipantService.ListPlans:input_type -> concordat.v1.ListPlansRequest
-	14, // 21: concordat.v1.ParticipantService.OpenUpload:input_type -> concordat.v1.OpenUploadRequest
-	16, // 22: concordat.v1.ParticipantService.UploadStatus:input_type -> concordat.v1.UploadStatusRequest
-	19, // 23: concordat.v1.ParticipantService.CompleteUpload:input_type -> concordat.v1.CompleteUploadRequest
-	21, // 24: concordat.v1.ParticipantService.ListDatasets:input_type -> concordat.v1.ListDatasetsRequest
-	23, // 25: concordat.v1.ParticipantService.DeleteDataset:input_type -> concordat.v1.DeleteDatasetRequest
-	25, // 26: concordat.v1.AuditorService.Checkpoint:input_type -> concordat.v1.CheckpointRequest
-	27, // 27: concordat.v1.AuditorService.Entries:input_type -> concordat.v1.EntriesRequest
-	29, // 28: concordat.v1.AuditorService.Receipt:input_type -> concordat.v1.ReceiptRequest
-	31, // 29: concordat.v1.AdminService.Status:input_type -> concordat.v1.StatusRequest
-	36, // 30: concordat.v1.WorkerService.Analyze:input_type -> concordat.v1.AnalyzeRequest
-	39, // 31: concordat.v1.WorkerService.Execute:input_type -> concordat.v1.ExecuteRequest
-	42, // 32: concordat.v1.WorkerService.OpenUpload:input_type -> concordat.v1.WorkerOpenUploadRequest
-	44, // 33: concordat.v1.WorkerService.Ingest:input_type -> concordat.v1.IngestRequest
-	46, // 34: concordat.v1.CoordinatorService.Announce:input_type -> concordat.v1.AnnounceRequest
-	2,  // 35: concordat.v1.AnalystService.Query:output_type -> concordat.v1.QueryEvent
-	4,  // 36: concordat.v1.AnalystService.History:output_type -> concordat.v1.HistoryResponse
-	6,  // 37: concordat.v1.AnalystService.Budget:output_type -> concordat.v1.BudgetResponse
-	11, // 38: concordat.v1.ParticipantService.ProposeManifest:output_type -> concordat.v1.ManifestStatus
-	11, // 39: concordat.v1.ParticipantService.SignManifest:output_type -> concordat.v1.ManifestStatus
-	11, // 40: concordat.v1.ParticipantService.GetManifest:output_type -> concordat.v1.ManifestStatus
-	11, // 41: concordat.v1.ParticipantService.SubmitStatement:output_type -> concordat.v1.ManifestStatus
-	13, // 42: concordat.v1.ParticipantService.ListPlans:output_type -> concordat.v1.ListPlansResponse
-	15, // 43: concordat.v1.ParticipantService.OpenUpload:output_type -> concordat.v1.OpenUploadResponse
-	17, // 44: concordat.v1.ParticipantService.UploadStatus:output_type -> concordat.v1.UploadStatusResponse
-	20, // 45: concordat.v1.ParticipantService.CompleteUpload:output_type -> concordat.v1.CompleteUploadEvent
-	22, // 46: concordat.v1.ParticipantService.ListDatasets:output_type -> concordat.v1.ListDatasetsResponse
-	24, // 47: concordat.v1.ParticipantService.DeleteDataset:output_type -> concordat.v1.DeleteDatasetResponse
-	26, // 48: concordat.v1.AuditorService.Checkpoint:output_type -> concordat.v1.CheckpointResponse
-	28, // 49: concordat.v1.AuditorService.Entries:output_type -> concordat.v1.EntriesResponse
-	30, // 50: concordat.v1.AuditorService.Receipt:output_type -> concordat.v1.ReceiptResponse
-	32, // 51: concordat.v1.AdminService.Status:output_type -> concordat.v1.StatusResponse
-	37, // 52: concordat.v1.WorkerService.Analyze:output_type -> concordat.v1.AnalyzeResponse
-	41, // 53: concordat.v1.WorkerService.Execute:output_type -> concordat.v1.ExecuteResponse
-	43, // 54: concordat.v1.WorkerService.OpenUpload:output_type -> concordat.v1.WorkerOpenUploadResponse
-	45, // 55: concordat.v1.WorkerService.Ingest:output_type -> concordat.v1.IngestResponse
-	47, // 56: concordat.v1.CoordinatorService.Announce:output_type -> concordat.v1.AnnounceResponse
-	35, // [35:57] is the sub-list for method output_type
-	13, // [13:35] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	38, // 12: concordat.v1.IngestRequest.previous:type_name -> concordat.v1.SealedDataset
+	38, // 13: concordat.v1.IngestResponse.sealed:type_name -> concordat.v1.SealedDataset
+	1,  // 14: concordat.v1.AnalystService.Query:input_type -> concordat.v1.QueryRequest
+	3,  // 15: concordat.v1.AnalystService.History:input_type -> concordat.v1.HistoryRequest
+	5,  // 16: concordat.v1.AnalystService.Budget:input_type -> concordat.v1.BudgetRequest
+	7,  // 17: concordat.v1.ParticipantService.ProposeManifest:input_type -> concordat.v1.ProposeManifestRequest
+	8,  // 18: concordat.v1.ParticipantService.SignManifest:input_type -> concordat.v1.SignManifestRequest
+	9,  // 19: concordat.v1.ParticipantService.GetManifest:input_type -> concordat.v1.GetManifestRequest
+	10, // 20: concordat.v1.ParticipantService.SubmitStatement:input_type -> concordat.v1.SubmitStatementRequest
+	12, // 21: concordat.v1.ParticipantService.ListPlans:input_type -> concordat.v1.ListPlansRequest
+	14, // 22: concordat.v1.ParticipantService.OpenUpload:input_type -> concordat.v1.OpenUploadRequest
+	16, // 23: concordat.v1.ParticipantService.UploadStatus:input_type -> concordat.v1.UploadStatusRequest
+	19, // 24: concordat.v1.ParticipantService.CompleteUpload:input_type -> concordat.v1.CompleteUploadRequest
+	21, // 25: concordat.v1.ParticipantService.ListDatasets:input_type -> concordat.v1.ListDatasetsRequest
+	23, // 26: concordat.v1.ParticipantService.DeleteDataset:input_type -> concordat.v1.DeleteDatasetRequest
+	25, // 27: concordat.v1.AuditorService.Checkpoint:input_type -> concordat.v1.CheckpointRequest
+	27, // 28: concordat.v1.AuditorService.Entries:input_type -> concordat.v1.EntriesRequest
+	29, // 29: concordat.v1.AuditorService.Receipt:input_type -> concordat.v1.ReceiptRequest
+	31, // 30: concordat.v1.AdminService.Status:input_type -> concordat.v1.StatusRequest
+	36, // 31: concordat.v1.WorkerService.Analyze:input_type -> concordat.v1.AnalyzeRequest
+	39, // 32: concordat.v1.WorkerService.Execute:input_type -> concordat.v1.ExecuteRequest
+	42, // 33: concordat.v1.WorkerService.OpenUpload:input_type -> concordat.v1.WorkerOpenUploadRequest
+	44, // 34: concordat.v1.WorkerService.Ingest:input_type -> concordat.v1.IngestRequest
+	46, // 35: concordat.v1.CoordinatorService.Announce:input_type -> concordat.v1.AnnounceRequest
+	2,  // 36: concordat.v1.AnalystService.Query:output_type -> concordat.v1.QueryEvent
+	4,  // 37: concordat.v1.AnalystService.History:output_type -> concordat.v1.HistoryResponse
+	6,  // 38: concordat.v1.AnalystService.Budget:output_type -> concordat.v1.BudgetResponse
+	11, // 39: concordat.v1.ParticipantService.ProposeManifest:output_type -> concordat.v1.ManifestStatus
+	11, // 40: concordat.v1.ParticipantService.SignManifest:output_type -> concordat.v1.ManifestStatus
+	11, // 41: concordat.v1.ParticipantService.GetManifest:output_type -> concordat.v1.ManifestStatus
+	11, // 42: concordat.v1.ParticipantService.SubmitStatement:output_type -> concordat.v1.ManifestStatus
+	13, // 43: concordat.v1.ParticipantService.ListPlans:output_type -> concordat.v1.ListPlansResponse
+	15, // 44: concordat.v1.ParticipantService.OpenUpload:output_type -> concordat.v1.OpenUploadResponse
+	17, // 45: concordat.v1.ParticipantService.UploadStatus:output_type -> concordat.v1.UploadStatusResponse
+	20, // 46: concordat.v1.ParticipantService.CompleteUpload:output_type -> concordat.v1.CompleteUploadEvent
+	22, // 47: concordat.v1.ParticipantService.ListDatasets:output_type -> concordat.v1.ListDatasetsResponse
+	24, // 48: concordat.v1.ParticipantService.DeleteDataset:output_type -> concordat.v1.DeleteDatasetResponse
+	26, // 49: concordat.v1.AuditorService.Checkpoint:output_type -> concordat.v1.CheckpointResponse
+	28, // 50: concordat.v1.AuditorService.Entries:output_type -> concordat.v1.EntriesResponse
+	30, // 51: concordat.v1.AuditorService.Receipt:output_type -> concordat.v1.ReceiptResponse
+	32, // 52: concordat.v1.AdminService.Status:output_type -> concordat.v1.StatusResponse
+	37, // 53: concordat.v1.WorkerService.Analyze:output_type -> concordat.v1.AnalyzeResponse
+	41, // 54: concordat.v1.WorkerService.Execute:output_type -> concordat.v1.ExecuteResponse
+	43, // 55: concordat.v1.WorkerService.OpenUpload:output_type -> concordat.v1.WorkerOpenUploadResponse
+	45, // 56: concordat.v1.WorkerService.Ingest:output_type -> concordat.v1.IngestResponse
+	47, // 57: concordat.v1.CoordinatorService.Announce:output_type -> concordat.v1.AnnounceResponse
+	36, // [36:58] is the sub-list for method output_type
+	14, // [14:36] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_concordat_v1_concordat_proto_init() }
