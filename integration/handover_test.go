@@ -39,13 +39,16 @@ func handOver(t *testing.T, whole bool) {
 		}
 	}
 	h.refusedUnsigned()
-	queries := begin(t.Context(), r, 0, 120, 2)
+	asking, enough := context.WithCancel(t.Context())
+	defer enough()
+	queries := begin(asking, r, 0, 10_000, 2)
 	queries.until(20)
 	h.agree()
 	h.refusedElsewhere()
 	h.crashes()
 	h.runs(0)
 	h.runs(0) // again: nothing changes
+	enough()
 	h.settled(queries)
 	h.same()
 	h.goesOn()
@@ -146,6 +149,7 @@ func (h *handing) crashes() {
 		if time.Now().After(end) {
 			h.t.Fatal("nobody was sent on to the new mesh")
 		}
+		<-time.After(10 * time.Millisecond)
 	}
 	for _, p := range h.old.State().Processes { // the old mesh dies as it has stopped deciding, and comes back
 		h.old.Kill(p.Name)

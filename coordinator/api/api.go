@@ -262,6 +262,9 @@ func (faults) WrapStreamingClient(next connect.StreamingClientFunc) connect.Stre
 }
 
 func (f faults) out(procedure string, err error) error {
+	if moved := f.moved(procedure); moved != nil {
+		err = moved // what failed while the ledger went away, went wrong for no other reason that matters
+	}
 	out := fault.Connect(err)
 	if out.Code() == connect.CodeInternal {
 		f.Logger.Error().Err(err).Str(fieldOperation, procedure[strings.LastIndexByte(procedure, '/')+1:]).Msg("call failed")

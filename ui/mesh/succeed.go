@@ -1,11 +1,17 @@
 package mesh
 
 import (
+	"context"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"slices"
 
 	"concordat.dev/protocol/document"
+	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
+	"concordat.dev/protocol/gen/concordat/v1/concordatv1connect"
+	"concordat.dev/protocol/marble"
+	"connectrpc.com/connect"
 )
 
 // succeed makes a new mesh one that waits for the ledger of another: with the same object store, and its witnesses and founders.
@@ -29,6 +35,29 @@ func (m *Mesh) succeed() error {
 	m.options.ObjectStore = s.ObjectStore
 	m.state.Succeeds, m.state.Witnesses, m.state.Founders = before.home, s.Witnesses, s.Founders
 	return nil
+}
+
+// awaitsLedger returns once a mesh that is to take a ledger over has made what that is sealed to.
+func (m *Mesh) awaitsLedger(ctx context.Context) error {
+	s := m.State()
+	if s.Succeeds == "" || s.Ledger != "" {
+		return nil
+	}
+	transport := &http.Transport{TLSClientConfig: marble.ClientConfig(s.RootCertificate, marble.Coordinator), ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	api := concordatv1connect.NewHandoverServiceClient(&http.Client{Transport: transport, Timeout: askTimeout}, "https://"+s.Coordinators[0].API)
+	for {
+		told, err := api.Successor(ctx, connect.NewRequest(&concordatv1.SuccessorRequest{}))
+		if err == nil && len(told.Msg.GetSuccessor()) > 0 {
+			return nil
+		}
+		if status, asked := ask(ctx, s.RootCertificate, s.Coordinators[0].API); asked == nil && status.GetLedger() != "" {
+			return nil // it took the ledger over before
+		}
+		if !pause(ctx, pollEvery) {
+			return fmt.Errorf("mesh: the new mesh does not wait for the ledger: %w; last: %w", ctx.Err(), err)
+		}
+	}
 }
 
 // Home is the folder of the mesh, from the root of the file system.

@@ -77,7 +77,7 @@ func Up(ctx context.Context, o Options) (_ *Mesh, err error) {
 	}()
 	ctx, cancel := context.WithTimeout(ctx, m.options.Timeout)
 	defer cancel()
-	steps := []func(context.Context) error{m.measure, m.startMarbleRun, m.pin, m.startCoordinators, m.startWorkers}
+	steps := []func(context.Context) error{m.measure, m.startMarbleRun, m.pin, m.startCoordinators, m.startWorkers, m.awaitsLedger}
 	if m.options.Recover != "" {
 		steps = append(steps[:3], m.startRecovery)
 	}
