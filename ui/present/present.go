@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"concordat.dev/protocol/answer"
+	"concordat.dev/protocol/table"
 )
 
 // Format is a way to print an answer.
@@ -68,7 +69,7 @@ func Answer(out, beside io.Writer, f Format, a answer.Answer, raw []byte, sql st
 	var err error
 	switch f {
 	case Table:
-		err = table(out, a)
+		err = writeTable(out, a)
 		beside = out
 	case CSV:
 		err = writeCSV(out, a)
@@ -84,7 +85,7 @@ func Answer(out, beside io.Writer, f Format, a answer.Answer, raw []byte, sql st
 	return nil
 }
 
-func table(out io.Writer, a answer.Answer) error {
+func writeTable(out io.Writer, a answer.Answer) error {
 	g := Grid{}
 	for _, c := range a.Columns {
 		g.Columns = append(g.Columns, Column{Name: c.Name, Right: c.Kind != answer.Key || numeric(c.Type)})
@@ -92,7 +93,7 @@ func table(out io.Writer, a answer.Answer) error {
 	for r, row := range a.Rows {
 		cells := make([]string, len(row))
 		for i, v := range row {
-			cells[i] = Value(v, interval(a.Intervals, r, i))
+			cells[i] = Value(v, table.Interval(a, r, i))
 			if i < len(a.Columns) && a.Columns[i].Kind == answer.Key {
 				cells[i] = text(v)
 			}
@@ -100,13 +101,6 @@ func table(out io.Writer, a answer.Answer) error {
 		g.Rows = append(g.Rows, cells)
 	}
 	return g.Write(out)
-}
-
-func interval(all [][]*answer.Interval, row, column int) *answer.Interval {
-	if row < len(all) && column < len(all[row]) {
-		return all[row][column]
-	}
-	return nil
 }
 
 // remarks says, below a release, what belongs to it: intervals, withheld groups, notes, price and receipt.
