@@ -151,8 +151,7 @@ func (s sessionService) SignOut(_ context.Context, req *connect.Request[concorda
 
 // Sign implements SessionService: a coordinator holds nobody's key.
 func (sessionService) Sign(context.Context, *connect.Request[concordatv1.SignRequest]) (*connect.Response[concordatv1.SignResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, fault.Newf("sign", fault.Forbidden,
-		"a coordinator signs for nobody: use a passkey, or the command line, or `concordat web`"))
+	return nil, fault.Newf("sign", fault.Forbidden, "a coordinator signs for nobody: use a passkey, or the command line, or `concordat web`")
 }
 
 // signers are the keys with which an actor may sign statements of its own: the one that signed the request, or those that its manifest names.

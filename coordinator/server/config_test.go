@@ -34,6 +34,7 @@ func TestConfig(t *testing.T) {
 	must(t, load(goodConfig))
 	must(t, load(goodConfig+"election: 3s\n"))
 	must(t, load(goodConfig+"witnesses: [{key: "+witnessKey+", url: \"https://w.example/x\"}]\nwitness_timeout: 3s\n"))
+	must(t, load(goodConfig+"sign_in: {external_url: \"https://x.example:8443\", issuers: [{issuer: \"https://id.example/realm\", client_id: c, client_secret_file: /none}], idle: 10m}\n"))
 	for name, c := range map[string]struct{ text, want string }{
 		"unknown key":        {goodConfig + "colour: red\n", "colour"},
 		"repeated key":       {goodConfig + "node: c2\n", "node"},
@@ -47,6 +48,9 @@ func TestConfig(t *testing.T) {
 		"witness's key":      {goodConfig + "witnesses: [{key: w, url: \"http://w\"}]\n", "witnesses[0]"},
 		"witness's address":  {goodConfig + "witnesses: [{key: " + witnessKey + ", url: w}]\n", "URL of a witness"},
 		"patience":           {goodConfig + "witness_timeout: 2m\n", "witness_timeout"},
+		"no external url":    {goodConfig + "sign_in: {external_url: \"http://x.example\"}\n", "external_url"},
+		"issuer in clear":    {goodConfig + "sign_in: {external_url: \"https://x.example\", issuers: [{issuer: \"http://id.example\", client_id: c}]}\n", "issuers[0].issuer"},
+		"made-up people":     {goodConfig + "sign_in: {external_url: \"https://x.example\", personas: [{label: a, issuer: \"https://id.example\", client_id: c, subject: a}]}\n", "personas[0]"},
 		"time without truth": {goodConfig + "time: sundial\n", "time"},
 	} {
 		if err := load(c.text); err == nil || !strings.Contains(err.Error(), c.want) {

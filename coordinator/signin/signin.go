@@ -224,5 +224,5 @@ func (s *Sessions) End(header http.Header) string {
 }
 
 func cookie(name, value string, age int, site http.SameSite) *http.Cookie {
-	return &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: age, Secure: true, HttpOnly: true, SameSite: site}
+	return &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: age, Secure: true, HttpOnly: true, SameSite: site} //nolint:gosec // G124: strict, or lax for the answer of an issuer
 }

@@ -69,7 +69,9 @@ func (s *store) drop(which func(*Session) bool) {
 	delete(s.sessions, oldest)
 }
 
-func over(x *Session, now time.Time) bool { return !now.Before(x.Expires) || !now.Before(x.IdleExpires) }
+func over(x *Session, now time.Time) bool {
+	return !now.Before(x.Expires) || !now.Before(x.IdleExpires)
+}
 
 // touch finds a live session and notes that it is used.
 func (s *store) touch(secret string) (Session, bool) {

@@ -52,7 +52,7 @@ type SessionServiceClient interface {
 	Get(context.Context, *connect.Request[v1.GetSessionRequest]) (*connect.Response[v1.Session], error)
 	// SignOut ends the session. In local mode it ends nothing: the key is the person's own; the page just closes.
 	SignOut(context.Context, *connect.Request[v1.SignOutRequest]) (*connect.Response[v1.SignOutResponse], error)
-	// Sign signs with the person's own key, in local mode only (hosted: code unimplemented). The server checks that the payload is a
+	// Sign signs with the person's own key, in local mode only (hosted: code permission_denied). The server checks that the payload is a
 	// statement, upload statement or enrolment in canonical form and shows nothing: the page asks the person first.
 	Sign(context.Context, *connect.Request[v1.SignRequest]) (*connect.Response[v1.SignResponse], error)
 }
@@ -117,7 +117,7 @@ type SessionServiceHandler interface {
 	Get(context.Context, *connect.Request[v1.GetSessionRequest]) (*connect.Response[v1.Session], error)
 	// SignOut ends the session. In local mode it ends nothing: the key is the person's own; the page just closes.
 	SignOut(context.Context, *connect.Request[v1.SignOutRequest]) (*connect.Response[v1.SignOutResponse], error)
-	// Sign signs with the person's own key, in local mode only (hosted: code unimplemented). The server checks that the payload is a
+	// Sign signs with the person's own key, in local mode only (hosted: code permission_denied). The server checks that the payload is a
 	// statement, upload statement or enrolment in canonical form and shows nothing: the page asks the person first.
 	Sign(context.Context, *connect.Request[v1.SignRequest]) (*connect.Response[v1.SignResponse], error)
 }
