@@ -35,10 +35,23 @@ type script struct {
 }
 
 func TestScripts(t *testing.T) {
+	logged := map[string]bool{}
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		s := &script{t: t, m: state.New(), now: begun, forms: map[int]document.SignedForm{}}
 		datadriven.RunTest(t, path, func(_ *testing.T, d *datadriven.TestData) string { return s.run(d) })
+		for i := range s.m.Tree().Size() {
+			e, _ := s.m.Entry(i)
+			logged[e.Kind] = true
+		}
 	})
+	for _, kind := range []string{
+		"found", "propose", "approve", "activate", "reject", "pause", "resume", "revoke", "offboard", "leave", "approve_plan",
+		"dataset", "reject_upload", "forget_upload", "delete", "reserve", "fail", "release", "budget_level",
+	} {
+		if !logged[kind] {
+			t.Errorf("no script has a leaf of the kind %s", kind)
+		}
+	}
 }
 
 func (s *script) run(d *datadriven.TestData) string {
@@ -110,8 +123,13 @@ func (s *script) apply(kind string, body any) string {
 	})
 	must(s.t, err)
 	s.index++
+	agreed, leaves := s.agreed(), s.m.Tree().Size()
 	first := s.m.Apply(s.index, [][]byte{command})[0]()
 	entries := s.m.Tree().Size()
+	settles := kind == "settle_nodes" // that raft has done what a leaf said
+	if now := s.agreed(); entries == leaves && now != agreed && !settles {
+		s.t.Errorf("%s changed the state without a leaf:\n%s\n%s", kind, agreed, now)
+	}
 	s.index++
 	if again := s.m.Apply(s.index, [][]byte{command})[0](); !bytes.Equal(first, again) || s.m.Tree().Size() != entries {
 		s.t.Errorf("a command that came twice was applied twice:\n%s\n%s", first, again)
@@ -130,6 +148,12 @@ func (s *script) apply(kind string, body any) string {
 	}
 	must(s.t, err)
 	return summary(kind, data) + "\n"
+}
+
+func (s *script) agreed() string {
+	b, err := s.m.Agreed()
+	must(s.t, err)
+	return string(b)
 }
 
 // summary shows of a result what the scripts are about.
