@@ -2,6 +2,7 @@
 // answer. It is not part of the build.
 import { Code, ConnectError, createRouterTransport, type Transport } from "@connectrpc/connect";
 import { AdminService, AnalystService, AuditorService, ParticipantService } from "../gen/concordat/v1/concordat_pb";
+import { DocumentService } from "../gen/concordat/v1/document_pb";
 import { SavedService } from "../gen/concordat/v1/saved_pb";
 import { SessionService } from "../gen/concordat/v1/session_pb";
 import { analyst, savedQueries } from "./analyst";
@@ -11,6 +12,7 @@ import laboratory from "./data/laboratory.results.json";
 import manifest from "./data/manifest.json";
 import receipt from "./data/receipt.json";
 import registry from "./data/registry.events.json";
+import { documents } from "./participant";
 
 const bytes = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
 const collaboration = "nafld-outcomes";
@@ -89,5 +91,6 @@ export function mockTransport(): Transport {
       }),
     });
     service(SavedService, savedQueries);
+    service(DocumentService, documents);
   });
 }
