@@ -45,7 +45,7 @@ func (n *Node) applyHere(ctx context.Context, command []byte) ([]byte, error) {
 	if n.group.add(w) {
 		n.commit(ctx, n.group.take())
 		if next := n.group.take(); next != nil {
-			go n.drain(next) //nolint:gosec // G118: the commands of others outlive this caller
+			go n.drain(next) //nolint:gosec,contextcheck // the commands of others outlive this caller
 		}
 	}
 	select {
