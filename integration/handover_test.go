@@ -39,6 +39,7 @@ func handOver(t *testing.T, whole bool) {
 		}
 	}
 	h.refusedUnsigned()
+	h.drafts()
 	asking, enough := context.WithCancel(t.Context())
 	defer enough()
 	queries := begin(asking, r, 0, 10_000, 2)
@@ -91,6 +92,22 @@ func (h *handing) runs(code int, more ...string) string {
 
 func (h *handing) refusedUnsigned() {
 	said(h.t, h.runs(1), "not all collaborations agreed", h.room.ID()+": no version is proposed that pins a successor of this mesh")
+}
+
+// drafts has the command write the next version's number and pins into a manifest directory, and nothing else.
+func (h *handing) drafts() {
+	dir := h.t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(harness.StudyRoom())); err != nil {
+		h.t.Fatal(err)
+	}
+	h.runs(0, "--draft", dir)
+	b, err := document.LoadDir(dir)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if want := h.next.State().SuccessorPins(h.old.State().Pins()); b.Manifest.Version != 2 || !reflect.DeepEqual(*b.Manifest.Mesh, want) {
+		h.t.Errorf("the draft is version %d and pins %+v, want %+v", b.Manifest.Version, b.Manifest.Mesh, want)
+	}
 }
 
 // agree has all sign a version that pins the new mesh; until the last one did, nothing is handed over, and queries go on under the version before.
