@@ -4,6 +4,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -131,9 +132,9 @@ func waitCosigned(t *testing.T, m *harness.Mesh) {
 	}
 }
 
-// copies takes copies of the coordinators' disks while the mesh is down, and brings it up again. The function that it returns sets them
-// back.
-func copies(t *testing.T, m *harness.Mesh) func() {
+// copies takes copies of the coordinators' disks while the mesh is down, and brings it up again. The function that it returns sets those of
+// some coordinators back, of all where none is named.
+func copies(t *testing.T, m *harness.Mesh) func(...string) {
 	t.Helper()
 	if err := m.Down(); err != nil {
 		t.Fatal(err)
@@ -150,8 +151,11 @@ func copies(t *testing.T, m *harness.Mesh) func() {
 		}
 	}
 	m.Again()
-	return func() {
+	return func(only ...string) {
 		for _, name := range names {
+			if len(only) > 0 && !slices.Contains(only, filepath.Base(filepath.Dir(name))) {
+				continue
+			}
 			if err := os.RemoveAll(name); err != nil {
 				t.Fatal(err)
 			}

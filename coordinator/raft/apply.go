@@ -40,7 +40,7 @@ func (n *Node) Apply(ctx context.Context, command []byte) ([]byte, error) {
 		err = fmt.Errorf("reply of %d bytes", len(reply))
 	}
 	if err == nil {
-		err = n.machine.wait(ctx, binary.BigEndian.Uint64(reply))
+		err = n.wait(ctx, binary.BigEndian.Uint64(reply))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("raft: apply: %w", err)
@@ -62,12 +62,28 @@ func (n *Node) Sync(ctx context.Context) error {
 		if len(b) != 8 {
 			return fmt.Errorf("read index of %d bytes", len(b))
 		}
-		return n.machine.wait(ctx, binary.BigEndian.Uint64(b))
+		return n.wait(ctx, binary.BigEndian.Uint64(b))
 	})
 	if err != nil {
 		return fmt.Errorf("raft: sync: %w", err)
 	}
 	return nil
+}
+
+// wait returns when the machine holds the command of this index. A node that is removed meanwhile gets no more entries: whoever asked goes on
+// with another one.
+func (n *Node) wait(ctx context.Context, index uint64) error {
+	for {
+		short, cancel := context.WithTimeout(ctx, retryEvery)
+		err := n.machine.wait(short, index)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if n.Removed() {
+			return ErrRemoved
+		}
+	}
 }
 
 // atLeader runs try with the leader's address, or "" when this node leads, until it works or the context ends.

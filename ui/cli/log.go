@@ -88,7 +88,7 @@ func (a *app) verifyLog(ctx context.Context) error {
 	}
 	now, err := s.Checkpoint(ctx, ledger, log, seen)
 	if err != nil {
-		return fmt.Errorf("%w%s", err, a.givenUp(ctx, s, seen.Size))
+		return fmt.Errorf("%w%s", err, a.givenUp(ctx, s, seen.Size, client.SeenAt(a.home, ledger)))
 	}
 	since := "nothing was seen before"
 	if seen.Size > 0 {
@@ -134,7 +134,7 @@ func (a *app) verifyReceipts(ctx context.Context, s session, ledger string, log 
 		name := strings.TrimSuffix(filepath.Base(file), ".json")
 		if result != nil {
 			failed++
-			fmt.Fprintf(a.Out, "FAIL  receipt %s: not in the log: %v%s\n", name, result, a.givenUp(ctx, s, then.Size))
+			fmt.Fprintf(a.Out, "FAIL  receipt %s: not in the log: %v%s\n", name, result, a.givenUp(ctx, s, then.Size, reserved(r)))
 			continue
 		}
 		fmt.Fprintf(a.Out, "ok    receipt %s: its log of %d entries is the beginning of this one\n", name, then.Size)

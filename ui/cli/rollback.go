@@ -2,30 +2,47 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"connectrpc.com/connect"
 
 	"concordat.dev/protocol/checkpoint"
+	"concordat.dev/protocol/grant"
 	"concordat.dev/protocol/receipt"
 	"concordat.dev/ui/client"
 	"concordat.dev/ui/mesh"
 )
 
-// givenUp says why a log that was seen at a size is not the mesh's any more, where organisations signed that; empty where nobody did.
-func (a *app) givenUp(ctx context.Context, s session, seen int64) string {
+// givenUp says why a log of a size, as it was seen at a time, is not the mesh's any more: organisations signed a recovery later, or nobody did.
+func (a *app) givenUp(ctx context.Context, s session, size int64, seen time.Time) string {
 	self, err := s.Self(ctx)
 	if err != nil {
 		return ""
 	}
 	for _, r := range self.GetRecoveries() {
-		if int64(r.GetSize()) < seen { //nolint:gosec // a size
+		at, err := time.Parse(time.RFC3339, r.GetAt())
+		if err == nil && int64(r.GetSize()) < size && seen.Before(at) { //nolint:gosec // a size
 			return fmt.Sprintf("\n      the participants signed a recovery (%s, change %d, entry %d of the log): the ledger went on from %d entries, and what came after them was given up",
 				r.GetAt(), r.GetNumber(), r.GetIndex(), r.GetSize())
 		}
 	}
 	return "\n      nobody signed a recovery that would explain this: the ledger was set back or forked. Keep what you have and tell the other participants"
+}
+
+// reserved is the time of the ledger at which a receipt's query was paid.
+func reserved(r receipt.Receipt) time.Time {
+	var g grant.Grant
+	if err := json.Unmarshal(r.Grant.Grant.Payload, &g); err != nil {
+		return time.Time{}
+	}
+	at, err := time.Parse(time.RFC3339, g.Reserved)
+	if err != nil {
+		return time.Time{}
+	}
+	return at
 }
 
 // checkLog says whether the log of the mesh, as it is now, holds what a receipt was logged in.
@@ -51,7 +68,7 @@ func (a *app) checkLog(ctx context.Context, r receipt.Receipt) (receipt.Check, e
 		check.Status, check.Detail = receipt.Proved, fmt.Sprintf("entry %d is in the mesh's log, which has %d entries now", r.Index, now.Size)
 		return check, nil
 	case conflict || errors.Is(err, checkpoint.ErrRolledBack) || errors.Is(err, checkpoint.ErrForked):
-		check.Detail = fmt.Sprintf("entry %d is not in the log, rolled back: %v%s", r.Index, err, a.givenUp(ctx, s, then.Size))
+		check.Detail = fmt.Sprintf("entry %d is not in the log, rolled back: %v%s", r.Index, err, a.givenUp(ctx, s, then.Size, reserved(r)))
 		return check, nil
 	default:
 		return check, err

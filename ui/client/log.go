@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/checkpoint"
@@ -79,6 +80,15 @@ func SeenCheckpoint(home, ledger string, log key.Public) (Checkpoint, error) {
 		return Checkpoint{}, fmt.Errorf("read the last checkpoint: %w", err)
 	}
 	return OpenCheckpoint(string(raw), ledger, log)
+}
+
+// SeenAt is when SeenCheckpoint's was verified.
+func SeenAt(home, ledger string) time.Time {
+	info, err := os.Stat(checkpointFile(home, ledger))
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
 }
 
 // Keep remembers a verified checkpoint.

@@ -65,9 +65,9 @@ func (m *Mesh) coordinatorConfig(s State, c CoordinatorAddress) coordinatorConfi
 	if s.SignIn != nil {
 		cfg.SignIn = &signIn{ExternalURL: c.Page(), SignIn: *s.SignIn}
 	}
-	for _, v := range s.Coordinators {
-		if v.Join {
-			continue
+	for _, v := range s.Coordinators { // all that there are, so that a first one that lost its state finds that others have theirs
+		if c.Join {
+			break
 		}
 		cfg.Voters = append(cfg.Voters, voter{Name: v.Name, Raft: v.Raft})
 	}

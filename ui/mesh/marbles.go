@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,7 +37,7 @@ func (m *Mesh) startCoordinators(ctx context.Context) error {
 			m.options.Progress(c.Name + " is ready")
 			continue
 		}
-		if down = append(down, err); !errors.Is(err, ErrProcess) || s.Ledger == "" || 2*len(down) >= len(s.Coordinators) {
+		if down = append(down, err); !errors.Is(err, ErrProcess) && !errors.Is(err, ErrLost) || s.Ledger == "" || 2*len(down) >= len(s.Coordinators) {
 			return errors.Join(down...)
 		}
 		m.mu.Lock()
@@ -123,7 +124,7 @@ func (m *Mesh) ready(ctx context.Context, name string) error {
 	m.mu.Unlock()
 	for {
 		err := m.probe(ctx, name)
-		if err == nil || errors.Is(err, ErrChanged) {
+		if err == nil || errors.Is(err, ErrChanged) || errors.Is(err, ErrLost) {
 			return err
 		}
 		if ended := c.check(); ended != nil {
@@ -182,6 +183,8 @@ func (m *Mesh) probeCoordinator(ctx context.Context, s State, c CoordinatorAddre
 		return err
 	case status.GetLeader() != "" && s.Succeeds != "" && s.Ledger == "" && status.GetLedger() == "": // it waits for that
 		return nil
+	case status.GetLedger() == "" && c.Join && m.unknown(ctx, s, status.GetNode()):
+		return fmt.Errorf("mesh: %s: %w", c.Name, ErrLost)
 	case status.GetLeader() == "" || status.GetLedger() == "":
 		return fmt.Errorf("%w: %s knows no leader", errNotYet, c.Name)
 	case s.Ledger == "":
@@ -190,6 +193,17 @@ func (m *Mesh) probeCoordinator(ctx context.Context, s State, c CoordinatorAddre
 		return fmt.Errorf("mesh: %w: %s has the ledger %s, was %s", ErrChanged, c.Name, status.GetLedger(), s.Ledger)
 	}
 	return nil
+}
+
+// unknown says that a coordinator that leads, or follows, does not have this node in its cluster.
+func (m *Mesh) unknown(ctx context.Context, s State, node string) bool {
+	for _, c := range s.Coordinators {
+		status, err := ask(ctx, s.RootCertificate, c.API)
+		if err == nil && status.GetLedger() != "" && status.GetLeader() != "" {
+			return !slices.ContainsFunc(status.GetNodes(), func(n *concordatv1.Node) bool { return n.GetId() == node })
+		}
+	}
+	return false
 }
 
 // probeWorker wants the worker to listen, which it does once it is a marble, and every coordinator that runs, at least one, to know

@@ -33,6 +33,7 @@ var (
 	ErrPort    = errors.New("address in use")
 	ErrChanged = errors.New("not the mesh that was set up")
 	ErrProcess = errors.New("process ended")
+	ErrLost    = errors.New("its folder is empty while others have the ledger: `concordat node remove` its old key, then `concordat node join --local`")
 )
 
 // State is <home>/mesh.json: what the mesh is, and where.
