@@ -52,7 +52,7 @@ func openPeople(file string, meshPort int) (people, error) {
 			break
 		}
 	}
-	if raw, err = json.Marshal(p); err != nil {
+	if raw, err = json.Marshal(p); err != nil { //nolint:gosec // G117: into a file of the home, for coordinators here
 		return p, err
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {

@@ -179,7 +179,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request, i Issuer) {
 	if q.Get("response_type") != "code" || q.Get("code_challenge_method") != "S256" || len(q.Get("code_challenge")) != 43 ||
 		!slices.Contains(strings.Fields(q.Get("scope")), "openid") || q.Get("state") == "" {
 		back.Set("error", "invalid_request")
-		http.Redirect(w, r, redirect+"?"+back.Encode(), http.StatusSeeOther)
+		http.Redirect(w, r, redirect+"?"+back.Encode(), http.StatusSeeOther) //nolint:gosec // G710: one of the client's redirections
 		return
 	}
 	hint := q.Get("login_hint")
@@ -190,7 +190,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request, i Issuer) {
 	back.Set("code", p.promise(code{
 		issuer: i.ID, subject: hint, redirect: redirect, challenge: q.Get("code_challenge"), nonce: q.Get("nonce"), expires: p.cfg.Now().Add(codeLimit),
 	}))
-	http.Redirect(w, r, redirect+"?"+back.Encode(), http.StatusSeeOther)
+	http.Redirect(w, r, redirect+"?"+back.Encode(), http.StatusSeeOther) //nolint:gosec // G710: one of the client's redirections
 }
 
 func (p *Provider) promise(c code) string {
