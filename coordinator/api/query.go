@@ -66,6 +66,7 @@ type outcome struct {
 
 // Query implements AnalystService.
 func (s analystService) Query(ctx context.Context, req *connect.Request[concordatv1.QueryRequest], stream *connect.ServerStream[concordatv1.QueryEvent]) error {
+	req.Msg.IdempotencyKey = idempotent(req.Msg.GetIdempotencyKey(), req.Header())
 	q := &query{API: s.API, id: newID(), request: req.Msg, begun: time.Now()}
 	q.tell = func(phase string) error {
 		return stream.Send(&concordatv1.QueryEvent{Event: &concordatv1.QueryEvent_Phase{Phase: phase}})

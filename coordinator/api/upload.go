@@ -35,6 +35,7 @@ const (
 func (s participantService) OpenUpload(ctx context.Context, req *connect.Request[concordatv1.OpenUploadRequest]) (*connect.Response[concordatv1.OpenUploadResponse], error) {
 	const op = "open upload"
 	collaboration, id := req.Msg.GetCollaboration(), req.Msg.GetDataset()
+	req.Msg.IdempotencyKey = idempotent(req.Msg.GetIdempotencyKey(), req.Header())
 	who, err := s.gate.admit(ctx, opOpenUpload, collaboration)
 	if err != nil {
 		return nil, err
