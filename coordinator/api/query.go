@@ -67,30 +67,39 @@ type outcome struct {
 // Query implements AnalystService.
 func (s analystService) Query(ctx context.Context, req *connect.Request[concordatv1.QueryRequest], stream *connect.ServerStream[concordatv1.QueryEvent]) error {
 	req.Msg.IdempotencyKey = idempotent(req.Msg.GetIdempotencyKey(), req.Header())
-	q := &query{API: s.API, id: newID(), request: req.Msg, begun: time.Now()}
-	q.tell = func(phase string) error {
+	out, receipt, err := s.Ask(ctx, req.Msg, func(phase string) error {
 		return stream.Send(&concordatv1.QueryEvent{Event: &concordatv1.QueryEvent_Phase{Phase: phase}})
-	}
-	out, err := q.run(ctx)
+	})
 	if err != nil {
 		return err
+	}
+	b, err := out.MarshalJSON()
+	if err != nil {
+		return err
+	}
+	return stream.Send(&concordatv1.QueryEvent{Event: &concordatv1.QueryEvent_Answer{Answer: b}, Receipt: receipt})
+}
+
+// Ask takes a query through its whole life, for the person of the context, and tells each phase as it begins. It returns when the answer may
+// leave; the receipt is there with a release.
+func (a *API) Ask(ctx context.Context, r *concordatv1.QueryRequest, tell func(phase string) error) (answer.Answer, []byte, error) {
+	q := &query{API: a, id: newID(), request: r, begun: time.Now(), tell: tell}
+	out, err := q.run(ctx)
+	if err != nil {
+		return answer.Answer{}, nil, err
 	}
 	if !out.denied {
 		q.refusal(ctx, out.answer)
 	}
 	if out.grid {
 		if err := dispatch.NewGrid(q.begun, q.timeGrid()).Wait(ctx); err != nil {
-			return err
+			return answer.Answer{}, nil, err
 		}
 		if err := q.tell(phaseRecord); err != nil { // not before: the moment would tell how long execution took
-			return err
+			return answer.Answer{}, nil, err
 		}
 	}
-	b, err := out.answer.MarshalJSON()
-	if err != nil {
-		return err
-	}
-	return stream.Send(&concordatv1.QueryEvent{Event: &concordatv1.QueryEvent_Answer{Answer: b}, Receipt: out.receipt})
+	return out.answer, out.receipt, nil
 }
 
 func (q *query) run(ctx context.Context) (outcome, error) {

@@ -79,6 +79,8 @@ type Listen struct {
 	Raft string `yaml:"raft"` // coordinators, mutual TLS
 	Mesh string `yaml:"mesh"` // workers' announcements, mutual TLS
 	API  string `yaml:"api"`  // people, TLS; also /healthz and /readyz
+	// Flight is for programs of people that speak Arrow Flight SQL, TLS; without it they are not served.
+	Flight string `yaml:"flight,omitempty"`
 }
 
 // Voter is one coordinator of the cluster. Key, its node key ("ed25519:…"), is learnt over mutual TLS at the first start when empty.
@@ -128,6 +130,10 @@ func (c Config) check() error {
 	} {
 		_, _, err := net.SplitHostPort(l.address)
 		need(err == nil, "%s: %q is not host:port", l.name, l.address)
+	}
+	if c.Listen.Flight != "" {
+		_, _, err := net.SplitHostPort(c.Listen.Flight)
+		need(err == nil, "listen.flight: %q is not host:port", c.Listen.Flight)
 	}
 	need(c.Election == 0 || c.Election >= 50*time.Millisecond && c.Election <= time.Minute, "election: %s is not from 50ms to 1m", c.Election)
 	need(c.WitnessTimeout >= 0 && c.WitnessTimeout <= time.Minute, "witness_timeout: %s is not from 0s to 1m", c.WitnessTimeout)

@@ -17,6 +17,7 @@ import (
 
 	"concordat.dev/coordinator/api"
 	"concordat.dev/coordinator/dispatch"
+	"concordat.dev/coordinator/flight"
 	ledgerlog "concordat.dev/coordinator/log"
 	"concordat.dev/coordinator/raft"
 	"concordat.dev/coordinator/seal"
@@ -28,6 +29,9 @@ import (
 	"concordat.dev/protocol/key"
 	"concordat.dev/protocol/marble"
 )
+
+// version names this program to clients.
+const version = "concordat-coordinator/0.1"
 
 // Server is a running coordinator.
 type Server struct {
@@ -44,6 +48,7 @@ type Server struct {
 
 	sessions *signin.Sessions // nil where nobody can sign in
 
+	flight *flight.Server // nil where it is not served
 	http   []*http.Server
 	cancel context.CancelFunc
 	done   sync.WaitGroup
@@ -139,7 +144,25 @@ func (s *Server) start(ctx, background context.Context) error {
 	return errors.Join(
 		s.serve(s.cfg.Listen.API, everything, public),
 		s.serve(s.cfg.Listen.Mesh, s.api.Marbles(), marbles),
+		s.serveFlight(),
 	)
+}
+
+// serveFlight serves programs that speak Flight SQL, if the configuration says where.
+func (s *Server) serveFlight() (err error) {
+	if s.cfg.Listen.Flight == "" {
+		return nil
+	}
+	config := flight.Config{Asker: s.api, TLS: s.identity.PublicTLS(), Version: version, Logger: s.log}
+	if s.flight, err = flight.Listen(config, s.cfg.Listen.Flight); err != nil {
+		return err
+	}
+	s.done.Go(func() {
+		if err := s.flight.Serve(); err != nil {
+			s.failed <- err
+		}
+	})
+	return nil
 }
 
 // serve listens at once and serves until Close.
@@ -239,6 +262,9 @@ func (s *Server) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
 	defer cancel()
 	var errs []error
+	if s.flight != nil {
+		s.flight.Close(ctx)
+	}
 	for _, h := range s.http {
 		if err := h.Shutdown(ctx); err != nil {
 			errs = append(errs, err, h.Close())

@@ -148,7 +148,7 @@ In simulation mode (no SGX) nothing is protected from the host; every command th
 	}
 	add("mesh", a.upCommand(), a.downCommand(), a.statusCommand(), a.demoCommand(), a.meshCommand(), a.nodeCommand())
 	add("documents", a.keyCommand(), a.manifestCommand(), a.policyCommand(), a.datasetCommand())
-	add("analysis", a.webCommand(), a.sandboxCommand(), a.queryCommand(), a.historyCommand(), a.budgetCommand())
+	add("analysis", a.webCommand(), a.tokenCommand(), a.sandboxCommand(), a.queryCommand(), a.historyCommand(), a.budgetCommand())
 	add("audit", a.receiptCommand(), a.logCommand(), a.witnessCommand())
 	usageErrors(root)
 	return root

@@ -59,7 +59,12 @@ func (s *State) addresses() []address {
 	for i := range s.Workers {
 		all = append(all, address{&s.Workers[i].Mesh, s.Workers[i].Name})
 	}
-	return append(all, address{&s.MarbleRun.Marbles, "MarbleRun's marble API"}, address{&s.MarbleRun.Clients, "MarbleRun's client API"})
+	all = append(all, address{&s.MarbleRun.Marbles, "MarbleRun's marble API"}, address{&s.MarbleRun.Clients, "MarbleRun's client API"})
+	for i := range s.Coordinators {
+		c := &s.Coordinators[i]
+		all = append(all, address{&c.Flight, "Flight SQL of " + c.Name})
+	}
+	return all
 }
 
 // Free ports are looked for below the range from which the kernel takes those of outgoing connections, so that a mesh that is down
@@ -101,7 +106,7 @@ func free(address string) bool {
 func (m *Mesh) checkPorts() error {
 	var errs []error
 	for _, a := range m.state.addresses() {
-		if !free(*a.address) {
+		if *a.address != "" && !free(*a.address) { // a mesh of an earlier build has fewer
 			errs = append(errs, fmt.Errorf("mesh: %w: %s, for the %s, is held by %s", ErrPort, *a.address, a.use, holder(*a.address)))
 		}
 	}

@@ -35,9 +35,10 @@ type witness struct {
 }
 
 type listen struct {
-	Raft string `yaml:"raft"`
-	Mesh string `yaml:"mesh"`
-	API  string `yaml:"api"`
+	Raft   string `yaml:"raft"`
+	Mesh   string `yaml:"mesh"`
+	API    string `yaml:"api"`
+	Flight string `yaml:"flight,omitempty"`
 }
 
 type voter struct {
@@ -53,7 +54,7 @@ type pins struct {
 func (m *Mesh) coordinatorConfig(s State, c CoordinatorAddress) coordinatorConfig {
 	cfg := coordinatorConfig{
 		Node: c.Name, DataDir: m.path(c.Name, "data"), ObjectStore: s.ObjectStore, Mode: s.Mode,
-		Listen:   listen{Raft: c.Raft, Mesh: c.Mesh, API: c.API},
+		Listen:   listen{Raft: c.Raft, Mesh: c.Mesh, API: c.API, Flight: c.Flight},
 		Founders: s.Founders,
 		Mesh:     pins{MarbleRunManifest: string(s.MarbleRunManifest), Coordinator: string(s.Coordinator)},
 

@@ -1,0 +1,62 @@
+package flight
+
+import (
+	"context"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	arrowflight "github.com/apache/arrow-go/v18/arrow/flight"
+	"github.com/apache/arrow-go/v18/arrow/flight/flightsql"
+)
+
+// described is what the server says of itself.
+func described(version string) map[flightsql.SqlInfo]any {
+	return map[flightsql.SqlInfo]any{
+		flightsql.SqlInfoFlightSqlServerName:         "Concordat",
+		flightsql.SqlInfoFlightSqlServerVersion:      version,
+		flightsql.SqlInfoFlightSqlServerArrowVersion: arrow.PkgVersion,
+		flightsql.SqlInfoFlightSqlServerReadOnly:     true,
+		flightsql.SqlInfoFlightSqlServerSql:          true,
+		flightsql.SqlInfoFlightSqlServerSubstrait:    false,
+		flightsql.SqlInfoFlightSqlServerTransaction:  int32(flightsql.SqlTransactionNone),
+		flightsql.SqlInfoFlightSqlServerCancel:       true, // a stream that its reader gives up ends the query
+		flightsql.SqlInfoDDLCatalog:                  false,
+		flightsql.SqlInfoDDLSchema:                   false,
+		flightsql.SqlInfoDDLTable:                    false,
+		flightsql.SqlInfoIdentifierQuoteChar:         `"`,
+		flightsql.SqlInfoQuotedIdentifierCase:        int64(flightsql.SqlCaseSensitivityCaseInsensitive),
+		flightsql.SqlInfoIdentifierCase:              int64(flightsql.SqlCaseSensitivityCaseInsensitive),
+	}
+}
+
+func (s *service) describe() error {
+	for id, value := range described(s.Version) {
+		if err := s.RegisterSqlInfo(id, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// known leaves of what a client asks those that there is an answer to: the protocol has no other way to say that there is none.
+type known struct {
+	flightsql.GetSqlInfo
+	ids []uint32
+}
+
+// GetInfo implements flightsql.GetSqlInfo.
+func (k known) GetInfo() []uint32 { return k.ids }
+
+// DoGetSqlInfo implements flightsql.Server.
+func (s *service) DoGetSqlInfo(ctx context.Context, q flightsql.GetSqlInfo) (*arrow.Schema, <-chan arrowflight.StreamChunk, error) {
+	all := described(s.Version)
+	var ids []uint32
+	for _, id := range q.GetInfo() {
+		if _, ok := all[flightsql.SqlInfo(id)]; ok {
+			ids = append(ids, id)
+		}
+	}
+	if len(q.GetInfo()) > 0 && len(ids) == 0 {
+		ids = []uint32{uint32(flightsql.SqlInfoFlightSqlServerName)}
+	}
+	return s.BaseServer.DoGetSqlInfo(ctx, known{q, ids})
+}

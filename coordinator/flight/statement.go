@@ -1,0 +1,246 @@
+package flight
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	arrowflight "github.com/apache/arrow-go/v18/arrow/flight"
+	"github.com/apache/arrow-go/v18/arrow/flight/flightsql"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"concordat.dev/protocol/answer"
+	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
+	"concordat.dev/protocol/table"
+)
+
+// The headers by which a client says more than its protocol lets it.
+const (
+	HeaderCollaboration = "concordat-collaboration" // id; without it, the only one that knows the person
+	HeaderIntervals     = "concordat-intervals"     // true: with the ends of each interval in columns of their own
+)
+
+// The keys of what a released schema says in its metadata, beside those of protocol/table.
+const (
+	metaReceipt = "concordat.receipt_json" // the receipt, as `concordat receipt verify` reads it
+	metaPrice   = "concordat.price"        // JSON list
+)
+
+// maxHandle bounds what a client gives back as its statement, in bytes: SQL has at most 64 KiB.
+const maxHandle = 256 << 10
+
+// statement is what a client asked for. It travels in tickets and in handles of prepared statements, so that any coordinator can go on with it.
+type statement struct {
+	Collaboration string `json:"collaboration"`
+	SQL           string `json:"sql"`
+	Intervals     bool   `json:"intervals,omitempty"`
+	Key           string `json:"key,omitempty"` // idempotency key: a ticket that is redeemed again is the same request
+}
+
+func (s statement) handle() []byte {
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic("flight: a struct of texts has JSON: " + err.Error())
+	}
+	return b
+}
+
+func readStatement(handle []byte) (statement, error) {
+	var s statement
+	if len(handle) > maxHandle || json.Unmarshal(handle, &s) != nil || s.SQL == "" {
+		return s, status.Error(codes.InvalidArgument, "not a statement that this server gave out")
+	}
+	return s, nil
+}
+
+// statement takes what a call says, and names its collaboration.
+func (s *service) statement(ctx context.Context, sql string) (statement, error) {
+	out := statement{SQL: sql, Intervals: header(ctx, HeaderIntervals) == "true", Collaboration: header(ctx, HeaderCollaboration)}
+	if out.Collaboration != "" {
+		return out, nil
+	}
+	rooms, err := s.Asker.Rooms(ctx)
+	if err != nil {
+		return out, failure(err)
+	}
+	if len(rooms) != 1 {
+		var ids []string
+		for _, r := range rooms {
+			ids = append(ids, r.Manifest.Collaboration)
+		}
+		return out, status.Errorf(codes.InvalidArgument, "name a collaboration in the header %s: one of [%s]", HeaderCollaboration, strings.Join(ids, " "))
+	}
+	out.Collaboration = rooms[0].Manifest.Collaboration
+	return out, nil
+}
+
+func header(ctx context.Context, name string) string {
+	if all := metadata.ValueFromIncomingContext(ctx, name); len(all) == 1 {
+		return all[0]
+	}
+	return ""
+}
+
+// schema judges a statement without touching data: its columns, or why it is refused.
+func (s *service) schema(ctx context.Context, asked statement) (*arrow.Schema, error) {
+	a, _, err := s.Asker.Ask(ctx, &concordatv1.QueryRequest{Collaboration: asked.Collaboration, Sql: asked.SQL, Explain: true}, silent)
+	if err != nil {
+		return nil, failure(err)
+	}
+	if err := refusal(a); err != nil {
+		return nil, err
+	}
+	return table.Schema(a.Columns, asked.Intervals, nil), nil
+}
+
+func silent(string) error { return nil }
+
+// refusal is an answer without release as an error: every reason, and what to do.
+func refusal(a answer.Answer) error {
+	switch a.Verdict {
+	case answer.Released:
+		return nil
+	case answer.Failed:
+		return status.Errorf(codes.Internal, "%s (incident %s)", a.Failure.Message, a.Failure.Incident)
+	}
+	var b strings.Builder
+	b.WriteString("refused")
+	for _, r := range a.Refusals {
+		fmt.Fprintf(&b, "\n%s", r.Code)
+		if where := slices.DeleteFunc([]string{r.Dataset, r.Column}, func(s string) bool { return s == "" }); len(where) > 0 {
+			fmt.Fprintf(&b, " (%s)", strings.Join(where, "."))
+		}
+		fmt.Fprintf(&b, ": %s %s", r.Message, r.Suggestion)
+	}
+	code := codes.InvalidArgument
+	if slices.ContainsFunc(a.Refusals, func(r answer.Refusal) bool { return r.Code == answer.BudgetExhausted }) {
+		code = codes.ResourceExhausted
+	}
+	return status.Error(code, b.String())
+}
+
+// run releases a statement as one stream, with its receipt in the schema's metadata.
+func (s *service) run(ctx context.Context, asked statement) (*arrow.Schema, <-chan arrowflight.StreamChunk, error) {
+	a, receipt, err := s.Asker.Ask(ctx, &concordatv1.QueryRequest{Collaboration: asked.Collaboration, Sql: asked.SQL, IdempotencyKey: asked.Key}, silent)
+	if err != nil {
+		return nil, nil, failure(err)
+	}
+	if err := refusal(a); err != nil {
+		return nil, nil, err
+	}
+	said := table.Metadata(a)
+	said[metaReceipt] = string(receipt)
+	price, err := json.Marshal(a.Price)
+	if err != nil {
+		return nil, nil, failure(err)
+	}
+	said[metaPrice] = string(price)
+	batch, err := table.Batch(a, asked.Intervals, said)
+	if err != nil {
+		return nil, nil, failure(err)
+	}
+	return stream(batch.Schema(), batch)
+}
+
+// GetFlightInfoStatement implements flightsql.Server.
+func (s *service) GetFlightInfoStatement(ctx context.Context, q flightsql.StatementQuery, d *arrowflight.FlightDescriptor) (*arrowflight.FlightInfo, error) {
+	asked, err := s.statement(ctx, q.GetQuery())
+	if err != nil {
+		return nil, err
+	}
+	schema, err := s.schema(ctx, asked)
+	if err != nil {
+		return nil, err
+	}
+	asked.Key = rand.Text()
+	ticket, err := flightsql.CreateStatementQueryTicket(asked.handle())
+	if err != nil {
+		return nil, failure(err)
+	}
+	return ticketed(d, ticket, schema), nil
+}
+
+// GetSchemaStatement implements flightsql.Server.
+func (s *service) GetSchemaStatement(ctx context.Context, q flightsql.StatementQuery, _ *arrowflight.FlightDescriptor) (*arrowflight.SchemaResult, error) {
+	asked, err := s.statement(ctx, q.GetQuery())
+	if err != nil {
+		return nil, err
+	}
+	return s.schemaResult(ctx, asked)
+}
+
+func (s *service) schemaResult(ctx context.Context, asked statement) (*arrowflight.SchemaResult, error) {
+	schema, err := s.schema(ctx, asked)
+	if err != nil {
+		return nil, err
+	}
+	return &arrowflight.SchemaResult{Schema: arrowflight.SerializeSchema(schema, memory.DefaultAllocator)}, nil
+}
+
+// DoGetStatement implements flightsql.Server.
+func (s *service) DoGetStatement(ctx context.Context, t flightsql.StatementQueryTicket) (*arrow.Schema, <-chan arrowflight.StreamChunk, error) {
+	asked, err := readStatement(t.GetStatementHandle())
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.run(ctx, asked)
+}
+
+// CreatePreparedStatement implements flightsql.Server. Statements have no parameters: a question with other values is another question.
+func (s *service) CreatePreparedStatement(ctx context.Context, r flightsql.ActionCreatePreparedStatementRequest) (out flightsql.ActionCreatePreparedStatementResult, err error) {
+	asked, err := s.statement(ctx, r.GetQuery())
+	if err != nil {
+		return out, err
+	}
+	out.Handle = asked.handle()
+	out.DatasetSchema, err = s.schema(ctx, asked)
+	return out, err
+}
+
+// ClosePreparedStatement implements flightsql.Server. Nothing is kept of one.
+func (s *service) ClosePreparedStatement(context.Context, flightsql.ActionClosePreparedStatementRequest) error {
+	return nil
+}
+
+// GetFlightInfoPreparedStatement implements flightsql.Server.
+func (s *service) GetFlightInfoPreparedStatement(ctx context.Context, q flightsql.PreparedStatementQuery, d *arrowflight.FlightDescriptor) (*arrowflight.FlightInfo, error) {
+	asked, err := readStatement(q.GetPreparedStatementHandle())
+	if err != nil {
+		return nil, err
+	}
+	schema, err := s.schema(ctx, asked)
+	if err != nil {
+		return nil, err
+	}
+	asked.Key = rand.Text()
+	ticket, err := flightsql.CreateStatementQueryTicket(asked.handle())
+	if err != nil {
+		return nil, failure(err)
+	}
+	return ticketed(d, ticket, schema), nil
+}
+
+// GetSchemaPreparedStatement implements flightsql.Server.
+func (s *service) GetSchemaPreparedStatement(ctx context.Context, q flightsql.PreparedStatementQuery, _ *arrowflight.FlightDescriptor) (*arrowflight.SchemaResult, error) {
+	asked, err := readStatement(q.GetPreparedStatementHandle())
+	if err != nil {
+		return nil, err
+	}
+	return s.schemaResult(ctx, asked)
+}
+
+// DoGetPreparedStatement implements flightsql.Server.
+func (s *service) DoGetPreparedStatement(ctx context.Context, q flightsql.PreparedStatementQuery) (*arrow.Schema, <-chan arrowflight.StreamChunk, error) {
+	asked, err := readStatement(q.GetPreparedStatementHandle())
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.run(ctx, asked)
+}
