@@ -5,17 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/metadata"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 )
 
-// columnBuffer is how much of a column chunk is read at once.
-const columnBuffer = 1 << 20
+const (
+	// columnBuffer is how much of a column chunk is read at once.
+	columnBuffer = 1 << 20
+	// groupsAtOnce is how many row groups are decoded at once; the parts that they lie in are kept decrypted (keptParts).
+	groupsAtOnce = 3
+)
 
-// parquet reads the policy's columns of a Parquet file, a row group after the other. Where the file itself could not be had, that is the error,
+// parquet reads the policy's columns of a Parquet file, several row groups at once. Where the file itself could not be had, that is the error,
 // and not what the reader made of it.
 func (p *pass) parquet(ctx context.Context, in io.Reader) (pieces, error) {
 	at, size, err := random(in)
@@ -43,15 +50,23 @@ func (p *pass) parquet(ctx context.Context, in io.Reader) (pieces, error) {
 	}, nil
 }
 
+// groups reads the row groups of a file: several at once, each by a reader of its own.
+type groups struct {
+	at      io.ReaderAt
+	size    int64
+	file    *file.Reader
+	leaves  []int // of the columns that are read, in the file's order
+	targets []int
+}
+
 func (p *pass) openParquet(ctx context.Context, at io.ReaderAt, size int64) (pieces, error) {
-	properties := parquet.NewReaderProperties(bounded{memory.DefaultAllocator})
-	properties.BufferedStreamEnabled, properties.BufferSize = true, columnBuffer
-	f, err := file.NewParquetReader(io.NewSectionReader(at, 0, size), file.WithReadProps(properties))
-	if err != nil {
+	g := &groups{at: at, size: size}
+	var err error
+	if g.file, err = g.reader(nil); err != nil {
 		return nil, fmt.Errorf("%w: Parquet: %w", ErrFormat, err)
 	}
-	f.MetaData().FileMetaData.KeyValueMetadata = nil // an Arrow schema among them would be believed unseen; Parquet's own says enough
-	r, err := pqarrow.NewFileReader(f, pqarrow.ArrowReadProperties{BatchSize: pieceRows}, bounded{memory.DefaultAllocator})
+	g.file.MetaData().FileMetaData.KeyValueMetadata = nil // an Arrow schema among them would be believed unseen; Parquet's own says enough
+	r, err := arrowOf(g.file)
 	if err != nil {
 		return nil, fmt.Errorf("%w: Parquet: %w", ErrFormat, err)
 	}
@@ -63,29 +78,127 @@ func (p *pass) openParquet(ctx context.Context, at io.ReaderAt, size int64) (pie
 	if err != nil {
 		return nil, err
 	}
-	var leaves, targets []int // of the columns that are read, in the file's order
 	for i, field := range r.Manifest.Fields {
 		if all[i] >= 0 {
 			if len(field.Children) > 0 {
 				return nil, fmt.Errorf("%w: column %q is nested, %s", ErrFormat, schema.Field(i).Name, schema.Field(i).Type)
 			}
-			leaves, targets = append(leaves, field.ColIndex), append(targets, all[i])
+			g.leaves, g.targets = append(g.leaves, field.ColIndex), append(g.targets, all[i])
 		}
 	}
 	return func(yield func(piece) bool) error {
-		records, err := r.GetRecordReader(ctx, leaves, nil)
-		if err != nil {
-			return fmt.Errorf("%w: Parquet: %w", ErrFormat, err)
-		}
-		defer records.Release()
-		for records.Next() {
-			if !p.batch(records.RecordBatch(), targets, yield) {
-				return nil
+		return g.each(ctx, p.options.Parallel, func(batch arrow.RecordBatch) bool { return p.batch(batch, g.targets, yield) })
+	}, nil
+}
+
+// reader opens the file; known metadata isn't read again.
+func (g *groups) reader(known *metadata.FileMetaData) (*file.Reader, error) {
+	properties := parquet.NewReaderProperties(bounded{memory.DefaultAllocator})
+	properties.BufferedStreamEnabled, properties.BufferSize = true, columnBuffer
+	options := []file.ReadOption{file.WithReadProps(properties)}
+	if known != nil {
+		options = append(options, file.WithMetadata(known))
+	}
+	return file.NewParquetReader(io.NewSectionReader(g.at, 0, g.size), options...)
+}
+
+func arrowOf(f *file.Reader) (*pqarrow.FileReader, error) {
+	return pqarrow.NewFileReader(f, pqarrow.ArrowReadProperties{BatchSize: pieceRows}, bounded{memory.DefaultAllocator})
+}
+
+// decoded is a batch of a row group, or its end, or what went wrong.
+type decoded struct {
+	batch arrow.RecordBatch
+	err   error
+}
+
+// each gives the batches of all row groups in their order to yield, until that says false. While those of one are taken, the next ones are decoded.
+func (g *groups) each(ctx context.Context, parallel int, yield func(arrow.RecordBatch) bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	n := g.file.NumRowGroups()
+	lanes := make([]chan decoded, max(1, min(parallel, n, groupsAtOnce)))
+	for lane := range lanes {
+		out := make(chan decoded, 1)
+		lanes[lane] = out
+		running.Go(func() {
+			for group := lane; group < n; group += len(lanes) {
+				err := guarded(func() error { return g.decode(ctx, group, out) })
+				if !send(ctx, out, decoded{err: err}) || err != nil {
+					break
+				}
+			}
+			<-ctx.Done() // what nobody took is let go
+			for {
+				select {
+				case d := <-out:
+					if d.batch != nil {
+						d.batch.Release()
+					}
+				default:
+					return
+				}
+			}
+		})
+	}
+	for group := range n {
+		for more := true; more; {
+			select {
+			case d := <-lanes[group%len(lanes)]:
+				if d.err != nil {
+					return d.err
+				}
+				if more = d.batch != nil; more {
+					ok := yield(d.batch)
+					d.batch.Release()
+					if !ok {
+						return nil
+					}
+				}
+			case <-ctx.Done():
+				return ctx.Err()
 			}
 		}
-		if err := records.Err(); err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("%w: Parquet: %w", ErrFormat, err)
+	}
+	return nil
+}
+
+func send(ctx context.Context, out chan<- decoded, d decoded) bool {
+	select {
+	case out <- d:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// decode sends the batches of one row group.
+func (g *groups) decode(ctx context.Context, group int, out chan<- decoded) error {
+	f, err := g.reader(g.file.MetaData())
+	if err != nil {
+		return fmt.Errorf("%w: Parquet: %w", ErrFormat, err)
+	}
+	r, err := arrowOf(f)
+	if err != nil {
+		return fmt.Errorf("%w: Parquet: %w", ErrFormat, err)
+	}
+	records, err := r.GetRecordReader(ctx, g.leaves, []int{group})
+	if err != nil {
+		return fmt.Errorf("%w: Parquet: %w", ErrFormat, err)
+	}
+	defer records.Release()
+	for records.Next() {
+		batch := records.RecordBatch()
+		batch.Retain()
+		if !send(ctx, out, decoded{batch: batch}) {
+			batch.Release()
+			return ctx.Err()
 		}
-		return nil
-	}, nil
+	}
+	if err := records.Err(); err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: Parquet: %w", ErrFormat, err)
+	}
+	return nil
 }

@@ -6,14 +6,16 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 )
 
 // keptParts is how many decrypted parts of a Parquet file are in memory at once, 64 MiB each.
 const keptParts = 8
 
-// randomParts reads the parts of one file at any place, as Parquet wants it. A part is fetched whole and authenticated to its end before a byte of it
-// is given out. It belongs to one goroutine.
+// randomParts reads the parts of one file at any place, as Parquet wants it, for several goroutines. A part is fetched whole and authenticated to its end
+// before a byte of it is given out.
 type randomParts struct {
+	mu       sync.Mutex
 	ctx      context.Context // io.ReaderAt has no place for one
 	parts    Parts
 	first, n int
@@ -29,6 +31,8 @@ type keptPart struct {
 
 // Size is the size of the file.
 func (r *randomParts) Size() (int64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.starts != nil {
 		return r.starts[r.n], nil
 	}
@@ -59,9 +63,6 @@ func (r *randomParts) ReadAt(b []byte, offset int64) (n int, err error) {
 		}
 		plain, err := r.part(i)
 		if err != nil {
-			if r.err == nil {
-				r.err = err
-			}
 			return n, err
 		}
 		m := copy(b[n:], plain[offset-r.starts[i]:])
@@ -72,6 +73,17 @@ func (r *randomParts) ReadAt(b []byte, offset int64) (n int, err error) {
 
 // part gives the plaintext of a part; the one used longest ago makes room.
 func (r *randomParts) part(i int) ([]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err != nil {
+		return nil, r.err
+	}
+	plain, err := r.fetched(i)
+	r.err = err
+	return plain, err
+}
+
+func (r *randomParts) fetched(i int) ([]byte, error) {
 	if at := slices.IndexFunc(r.kept, func(k keptPart) bool { return k.i == i }); at >= 0 {
 		k := r.kept[at]
 		r.kept = append(slices.Delete(r.kept, at, at+1), k)
@@ -106,7 +118,11 @@ func (r *randomParts) part(i int) ([]byte, error) {
 }
 
 // Failed is why a part could not be read, nil if all could.
-func (r *randomParts) Failed() error { return r.err }
+func (r *randomParts) Failed() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
 
 // Read is not how Parquet is read.
 func (*randomParts) Read([]byte) (int, error) {
@@ -115,6 +131,8 @@ func (*randomParts) Read([]byte) (int, error) {
 
 // Close lets the parts go.
 func (r *randomParts) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.kept = nil
 	return nil
 }
