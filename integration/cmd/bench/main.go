@@ -23,7 +23,7 @@ var benchmarks = []struct {
 }{
 	{"query", nil, []string{"-scale", "0.1"}},
 	{"datapath", []string{"-rows", "10000000"}, []string{"-rows", "1000000"}},
-	{"mesh", []string{"-rows", "10000000"}, []string{"-rows", "1000000"}},
+	{"mesh", []string{"-rows", "10000000"}, []string{"-rows", "1000000", "-concurrent", "10s"}},
 	{"receipt", nil, []string{"-times", "50"}},
 }
 
