@@ -15,7 +15,10 @@ func (m *Machine) Agreed() ([]byte, error) {
 	s := m.s
 	s.V, s.Index, s.Time = 0, 0, 0
 	s.Order, s.Requests, s.Tree, s.Entries, s.Seen, s.SeenOrder, s.Notes, s.Uploads = nil, nil, nil, nil, nil, nil, nil, nil
-	s.Head = cosigned{}
+	s.Head, s.Awaits = cosigned{}, nil
+	if s.Handover != nil && !s.Handover.Done {
+		s.Handover = nil
+	}
 	s.Collaborations = maps.Clone(s.Collaborations)
 	for id, c := range s.Collaborations {
 		copied := *c

@@ -46,7 +46,7 @@ func TestScripts(t *testing.T) {
 	})
 	for _, kind := range []string{
 		"found", "propose", "approve", "activate", "reject", "pause", "resume", "revoke", "offboard", "leave", "approve_plan",
-		"dataset", "reject_upload", "forget_upload", "delete", "reserve", "fail", "release", "budget_level",
+		"dataset", "reject_upload", "forget_upload", "delete", "reserve", "fail", "release", "budget_level", "hand_over", "inherit",
 	} {
 		if !logged[kind] {
 			t.Errorf("no script has a leaf of the kind %s", kind)
@@ -106,6 +106,8 @@ func (s *script) run(d *datadriven.TestData) string {
 		return s.log()
 	case "restore":
 		return s.restore()
+	case "prepare-handover", "hand-over", "take-over":
+		return s.handover(d)
 	default:
 		s.t.Fatalf("%s: unknown command %s", d.Pos, d.Cmd)
 		return ""
@@ -237,6 +239,11 @@ func (s *script) propose(d *datadriven.TestData) string {
 	if d.HasArg("other-mesh") {
 		pins.RootCertificate = canon.Sum([]byte("other")).String()
 	}
+	inherits := ""
+	if to := text(d, "successor"); to != "" {
+		pins = successor(to, d.HasArg("forgets"))
+		inherits = fmt.Sprintf(", inherits: [%q]", pins.Inherits[0])
+	}
 	keys := func(role string) string {
 		names := strings.Split(or(text(d, role), role), "+")
 		for i, n := range names {
@@ -284,9 +291,9 @@ participants: [{id: clinic, name: C, keys: [%s]}%s],
 people: [{id: dana, participant: clinic, roles: [steward], keys: [%q]}%s], %s
 namespaces: {%s: {normalize: trim}}, %s
 datasets: [{id: clinic.patients, owner: clinic, policy: c.yaml}%s],
-mesh: {mode: simulation, marblerun_manifest: %q, root_certificate: %q, coordinator: %q, ledger: %q}}`,
+mesh: {mode: simulation, marblerun_manifest: %q, root_certificate: %q, coordinator: %q, ledger: %q%s}}`,
 			version, or(text(d, "purpose"), "testing"), or(text(d, "expires"), "2030-12-31"), keys("clinic"), third,
-			private(or(text(d, "dana"), "dana")).Public(), people, options(d), namespace, s.witnesses(d), datasets, pins.MarbleRunManifest, pins.RootCertificate, pins.Coordinator, pins.Ledger)},
+			private(or(text(d, "dana"), "dana")).Public(), people, options(d), namespace, s.witnesses(d), datasets, pins.MarbleRunManifest, pins.RootCertificate, pins.Coordinator, pins.Ledger, inherits)},
 		"c.yaml": policy("clinic.patients", "clinic"), "r.yaml": policy("registry.events", "registry"),
 	})
 	must(s.t, err)
