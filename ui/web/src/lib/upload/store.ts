@@ -1,5 +1,5 @@
 // What an interrupted upload needs to go on after a reload, in IndexedDB: which files they were, under which name it was opened, what was
-// sent, and the identity that opens its ingest report. No rows.
+// sent, and what opens its ingest report. No rows.
 import type { Part } from "../age/part";
 import type { Digest } from "../canon";
 import type { Dialect, Format, Target, Tolerance } from "./statement";
@@ -34,10 +34,11 @@ export interface UploadState {
   readonly parts: readonly (SentPart | null)[];
 }
 
-/** The identity that opens the report of one version, kept for as long as the mesh keeps reports. */
+/** The report of one version and the identity that opens it. It names the values of the first errors, which are the owner's own. */
 export interface ReportKey {
   readonly id: string; // collaboration/dataset/version
   readonly identity: string;
+  readonly sealed: string; // base64 of an age file; empty until it came
   readonly at: number;
 }
 
@@ -75,6 +76,12 @@ export class UploadStore {
     await this.#run(names.reports, "readwrite", (s) => s.put(key));
     for (const old of await this.#run(names.reports, "readonly", (s) => s.getAll() as IDBRequest<ReportKey[]>))
       if (old.at < key.at - keptReports) await this.#run(names.reports, "readwrite", (s) => s.delete(old.id));
+  }
+
+  /** Ids of the reports that came. */
+  async reports(): Promise<string[]> {
+    const all = await this.#run(names.reports, "readonly", (s) => s.getAll() as IDBRequest<ReportKey[]>);
+    return all.filter((r) => r.sealed !== "").map((r) => r.id);
   }
 
   report(id: string): Promise<ReportKey | undefined> {

@@ -202,7 +202,8 @@ export class Sending {
 
   async #ingest(state: UploadState, envelope: Uint8Array<ArrayBuffer>): Promise<void> {
     const id = `${state.id}/${state.target?.version ?? 0}`;
-    await store.saveReport({ id, identity: state.report.identity, at: Date.now() });
+    const kept = { id, identity: state.report.identity, sealed: "", at: Date.now() };
+    await store.saveReport(kept);
     const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
     const sealed = await retrying(
       () => this.#answer(state, envelope),
@@ -212,6 +213,7 @@ export class Sending {
         this.phase = `waiting: ${why}`;
       },
     );
+    await store.saveReport({ ...kept, sealed });
     const { openReport } = await import("../../lib/age/part");
     this.report = await openReport<Report>(state.report.identity, fromBase64(sealed));
     this.version = state.target?.version ?? 0;
