@@ -159,6 +159,12 @@ func (r *Room) As(name string) *client.Client {
 	return r.clients[name]
 }
 
+// Replace has a participant or person go on with another key.
+func (r *Room) Replace(name string, k key.Private) {
+	r.Keys[name] = k
+	delete(r.clients, name)
+}
+
 // Version drafts the next version of the room's manifest.
 func (r *Room) Version(change func(*document.Bundle)) client.Documents {
 	r.tb.Helper()
