@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"concordat.dev/protocol/gen/concordat/v1/concordatv1connect"
 )
 
 // The limits of what is kept, and for how long by default.
@@ -191,12 +193,13 @@ func (s *Sessions) Origins() []string {
 }
 
 // Admit puts the session of a request into its context. A request without one, to another host, or without the page's header goes on
-// without: it is nobody's. Requests whose signature counts need none.
+// without: it is nobody's. Requests whose signature counts need none. A page that only asks for its session, as it does now and then by
+// itself, does not make it last longer.
 func (s *Sessions) Admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get(HeaderPage) == "1" && strings.EqualFold(r.Host, s.cfg.External.Host) {
 			if c, ok := only(r, s.cookie); ok {
-				if session, live := s.store.touch(c); live {
+				if session, live := s.store.find(c, r.URL.Path != concordatv1connect.SessionServiceGetProcedure); live {
 					r = r.WithContext(context.WithValue(r.Context(), contextKey{}, session))
 				}
 			}

@@ -50,8 +50,12 @@ func TestSessionsEndByIdlenessAndByAge(t *testing.T) {
 		t.Error("older than an hour")
 	}
 	c.Value = s.store.begin(Identity{Subject: "ann"})
-	if now = now.Add(10 * time.Minute); live(s, nil, c) {
-		t.Error("idle for ten minutes")
+	now = now.Add(9 * time.Minute)
+	if !live(s, func(r *http.Request) { r.URL.Path = "/concordat.v1.SessionService/Get" }, c) {
+		t.Error("idle for nine minutes")
+	}
+	if now = now.Add(time.Minute); live(s, nil, c) {
+		t.Error("idle for ten minutes, in which the page asked by itself")
 	}
 }
 
@@ -87,7 +91,7 @@ func TestWhatIsKeptIsBounded(t *testing.T) {
 		now = now.Add(time.Second)
 		s.store.begin(Identity{Subject: "ann"})
 	}
-	if _, ok := s.store.touch(first); ok || len(s.store.sessions) != maxOfOne {
+	if _, ok := s.store.find(first, false); ok || len(s.store.sessions) != maxOfOne {
 		t.Errorf("%d sessions of one person, the oldest among them: %v", len(s.store.sessions), ok)
 	}
 	secret := s.store.start(flow{state: "a"})

@@ -73,8 +73,8 @@ func over(x *Session, now time.Time) bool {
 	return !now.Before(x.Expires) || !now.Before(x.IdleExpires)
 }
 
-// touch finds a live session and notes that it is used.
-func (s *store) touch(secret string) (Session, bool) {
+// find looks for a live session, and with use notes that it is used.
+func (s *store) find(secret string, use bool) (Session, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id := sha256.Sum256([]byte(secret))
@@ -87,7 +87,10 @@ func (s *store) touch(secret string) (Session, bool) {
 		delete(s.sessions, id)
 		return Session{}, false
 	}
-	if x.IdleExpires = now.Add(s.idle); x.IdleExpires.After(x.Expires) {
+	if use {
+		x.IdleExpires = now.Add(s.idle)
+	}
+	if x.IdleExpires.After(x.Expires) {
 		x.IdleExpires = x.Expires
 	}
 	return *x, true

@@ -10,6 +10,7 @@ import (
 	"concordat.dev/protocol/dsse"
 	"concordat.dev/protocol/enrol"
 	"concordat.dev/protocol/key"
+	"concordat.dev/protocol/webauthn/webauthntest"
 )
 
 func TestEnrolmentIsByItsOwnKey(t *testing.T) {
@@ -51,5 +52,25 @@ func TestEnrolmentIsByItsOwnKey(t *testing.T) {
 		if _, err := enrol.Sign(person, participant, own, time.Now()); !errors.Is(err, enrol.ErrInvalid) {
 			t.Errorf("%q of %q: %v", person, participant, err)
 		}
+	}
+}
+
+// A passkey signs its enrolment in a browser.
+func TestPasskey(t *testing.T) {
+	p := webauthntest.New(t, "room.example")
+	sign := func(key string) dsse.Envelope {
+		payload, err := canon.Marshal(enrol.Enrolment{Type: enrol.Type, Person: "dana@clinic.example", Participant: "clinic", Key: key, Issued: "2026-01-01T00:00:00Z"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dsse.Envelope{PayloadType: enrol.PayloadType, Payload: payload, Signatures: []dsse.Signature{
+			{KeyID: key, Sig: p.Sign(t, dsse.PAE(enrol.PayloadType, payload))},
+		}}
+	}
+	if e, err := enrol.Verify(sign(p.Public(t).String())); err != nil || e.Key != p.Public(t).String() {
+		t.Error(e, err)
+	}
+	if _, err := enrol.Verify(sign(webauthntest.New(t, "room.example").Public(t).String())); !errors.Is(err, enrol.ErrInvalid) {
+		t.Error("signed by another passkey:", err)
 	}
 }

@@ -140,6 +140,30 @@ func TestEventsOfAQueryPassAndBrokenOnesGoToAnotherCoordinator(t *testing.T) {
 	}
 }
 
+func TestAPageThatGoesAwayCancelsItsQuery(t *testing.T) {
+	m := start(t)
+	gone := make(chan struct{})
+	m.mesh.Begun = func(ctx context.Context) {
+		<-ctx.Done()
+		close(gone)
+	}
+	m.mesh.Answer = func(*concordatv1.QueryRequest) ([]byte, []byte, error) { return nil, nil, context.Canceled }
+	m.open()
+	ctx, cancel := context.WithCancel(t.Context())
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, m.origin+"/concordat.v1.AnalystService/Query", strings.NewReader("\x00\x00\x00\x00\x02{}"))
+	must(t, err)
+	r.Header.Set("Content-Type", "application/connect+json")
+	r.Header.Set("Concordat-Page", "1")
+	res, err := m.browser.Do(r)
+	must(t, err)
+	var first [5]byte // the phase comes before the answer does
+	_, err = io.ReadFull(res.Body, first[:])
+	must(t, err)
+	cancel()
+	<-gone
+	must(t, res.Body.Close())
+}
+
 func TestPartsOfUploadsKeepTheirDigest(t *testing.T) {
 	m := start(t)
 	m.open()

@@ -36,6 +36,8 @@ type Coordinator struct {
 	Ledger string
 	// Answer gives the answer and receipt of a query.
 	Answer func(*concordatv1.QueryRequest) (answer, receipt []byte, err error)
+	// Begun, where it is set, is told the context of each query.
+	Begun func(context.Context)
 	// Lists by the name of the call: history, budget, datasets, entries.
 	Lists  map[string]string
 	Upload *Uploads
@@ -126,7 +128,7 @@ func (c *Coordinator) Get(_ context.Context, r *connect.Request[concordatv1.GetS
 }
 
 // Query implements AnalystService.
-func (c *Coordinator) Query(_ context.Context, r *connect.Request[concordatv1.QueryRequest], stream *connect.ServerStream[concordatv1.QueryEvent]) error {
+func (c *Coordinator) Query(ctx context.Context, r *connect.Request[concordatv1.QueryRequest], stream *connect.ServerStream[concordatv1.QueryEvent]) error {
 	c.mu.Lock()
 	c.questions = append(c.questions, r.Msg)
 	fail := c.failing > 0
@@ -136,6 +138,9 @@ func (c *Coordinator) Query(_ context.Context, r *connect.Request[concordatv1.Qu
 	c.mu.Unlock()
 	if err := stream.Send(&concordatv1.QueryEvent{Event: &concordatv1.QueryEvent_Phase{Phase: "analyse"}}); err != nil {
 		return err
+	}
+	if c.Begun != nil {
+		c.Begun(ctx)
 	}
 	if fail {
 		return connect.NewError(connect.CodeUnavailable, errors.New("no leader"))
