@@ -14,7 +14,7 @@ import (
 
 // acquire asks for some of the world's versions, which take a little more than a mebibyte each, and need bytes beside.
 func (w *world) acquire(ctx context.Context, who string, need int64, versions ...int) (*loader.Held, error) {
-	work := loader.Work{Who: who, Need: func(rows func(string) int64) int64 { return need }}
+	work := loader.Work{Who: who, Need: func(func(string) int64) int64 { return need }}
 	for _, v := range versions {
 		work.Datasets = append(work.Datasets, w.versions[v])
 	}
