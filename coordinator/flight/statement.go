@@ -155,8 +155,13 @@ func (s *service) GetFlightInfoStatement(ctx context.Context, q flightsql.Statem
 	if err != nil {
 		return nil, err
 	}
-	schema, err := s.schema(ctx, asked)
-	if err != nil {
+	return s.redeemable(ctx, d, asked)
+}
+
+// redeemable is a statement that was judged, as a ticket. Its schema is left to the stream: clients keep the metadata of the schema that they see
+// first, and the receipt is known only then. Clients that want it before ask for it (GetSchemaStatement), or prepare.
+func (s *service) redeemable(ctx context.Context, d *arrowflight.FlightDescriptor, asked statement) (*arrowflight.FlightInfo, error) {
+	if _, err := s.schema(ctx, asked); err != nil {
 		return nil, err
 	}
 	asked.Key = rand.Text()
@@ -164,7 +169,9 @@ func (s *service) GetFlightInfoStatement(ctx context.Context, q flightsql.Statem
 	if err != nil {
 		return nil, failure(err)
 	}
-	return ticketed(d, ticket, schema), nil
+	out := ticketed(d, ticket, arrow.NewSchema(nil, nil))
+	out.Schema = nil
+	return out, nil
 }
 
 // GetSchemaStatement implements flightsql.Server.
@@ -215,16 +222,7 @@ func (s *service) GetFlightInfoPreparedStatement(ctx context.Context, q flightsq
 	if err != nil {
 		return nil, err
 	}
-	schema, err := s.schema(ctx, asked)
-	if err != nil {
-		return nil, err
-	}
-	asked.Key = rand.Text()
-	ticket, err := flightsql.CreateStatementQueryTicket(asked.handle())
-	if err != nil {
-		return nil, failure(err)
-	}
-	return ticketed(d, ticket, schema), nil
+	return s.redeemable(ctx, d, asked)
 }
 
 // GetSchemaPreparedStatement implements flightsql.Server.
