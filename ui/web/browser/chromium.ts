@@ -1,4 +1,4 @@
-import { chromium, type Browser } from "playwright-core";
+import { type Browser, chromium } from "playwright-core";
 
 /** Debian's Chromium; CHROMIUM names another. Nothing but loopback is reached. */
 export function launch(): Promise<Browser> {

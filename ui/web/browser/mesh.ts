@@ -12,8 +12,11 @@ export interface Mesh {
   readonly hosted: string;
   /** Serves the pages as a person of the demo (ana, dana, lars, rita, otto); gives the link that opens them once. */
   web(person: string): Promise<string>;
-  /** The process ids of the running workers. */
-  workers(): number[];
+  /**
+   * Kills a worker. The demo, which ends the whole mesh as soon as one of its processes ends, is held until stop(), and its identity
+   * provider with it: nobody can sign in from then on.
+   */
+  killWorker(): void;
   /** Runs the command line in this home and gives what it prints. */
   run(person: string, ...args: string[]): string;
   stop(): Promise<void>;
@@ -44,7 +47,12 @@ export async function startMesh(): Promise<Mesh> {
         const printed = await output(start("--key", key(person), "web", "--no-open"), /https?:\/\/\S+token=\S+/);
         return /https?:\/\/\S+token=\S+/.exec(printed)?.[0] ?? "";
       },
-      workers: () => children(demo.pid ?? 0, "concordat-worker"),
+      killWorker() {
+        const [worker] = children(demo.pid ?? 0, "concordat-worker");
+        if (!worker) throw new Error("the mesh has no worker");
+        demo.kill("SIGSTOP");
+        process.kill(worker, "SIGKILL");
+      },
       run: (person, ...args) =>
         execFileSync(bin, ["--home", home, "--key", key(person), ...args], { encoding: "utf8" }),
       stop,
@@ -88,6 +96,7 @@ function end(child: ChildProcess): Promise<void> {
       return;
     }
     child.once("exit", () => done());
+    child.kill("SIGCONT");
     child.kill("SIGINT"); // by its id; it ends what it started
   });
 }
