@@ -188,7 +188,7 @@ func (m *Mesh) probeCoordinator(ctx context.Context, s State, c CoordinatorAddre
 	case status.GetLeader() == "" || status.GetLedger() == "":
 		return fmt.Errorf("%w: %s knows no leader", errNotYet, c.Name)
 	case s.Ledger == "":
-		return m.update(func(s *State) { s.Ledger = status.GetLedger() })
+		return m.update(func(s *State) { s.Ledger, s.Inherits = status.GetLedger(), status.GetInherits() })
 	case s.Ledger != status.GetLedger():
 		return fmt.Errorf("mesh: %w: %s has the ledger %s, was %s", ErrChanged, c.Name, status.GetLedger(), s.Ledger)
 	}
