@@ -312,5 +312,5 @@ func writeEnvelope(file string, e dsse.Envelope) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(file, append(raw, '\n'), 0o600)
+	return os.WriteFile(file, append(raw, '\n'), 0o600) //nolint:gosec // G703: the person's choice
 }

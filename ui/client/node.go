@@ -44,7 +44,7 @@ func (c *Client) Backup(ctx context.Context, w io.Writer) error {
 		}
 		if err := errors.Join(stream.Err(), stream.Close()); err != nil {
 			if begun {
-				return fmt.Errorf("the backup broke off, discard it: %s", err)
+				return fmt.Errorf("the backup broke off, discard it: %s", err) //nolint:errorlint // not wrapped, or it would be tried again behind what is written
 			}
 			return err
 		}
