@@ -15,6 +15,14 @@ import (
 // root is what the scripts take for a root certificate.
 func root(name string) []byte { return []byte(name) }
 
+// running is the mesh of the scripts.
+func running() approval.Mesh {
+	return approval.Mesh{
+		Mode: "simulation", MarbleRunManifest: canon.Sum([]byte("m")).String(), RootCertificate: canon.Sum([]byte("r")).String(),
+		Coordinator: canon.Sum([]byte("c")).String(), Ledger: ledger,
+	}
+}
+
 // successor is a mesh that inherits from the running one, or forgets to say so.
 func successor(name string, forgets bool) approval.Mesh {
 	pins := running()

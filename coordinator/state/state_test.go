@@ -14,7 +14,6 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"concordat.dev/coordinator/state"
-	"concordat.dev/policies/approval"
 	"concordat.dev/policies/budget"
 	"concordat.dev/policies/mechanism"
 	"concordat.dev/protocol/canon"
@@ -223,13 +222,6 @@ func private(name string) key.Private {
 		panic(err)
 	}
 	return k
-}
-
-func running() approval.Mesh {
-	return approval.Mesh{
-		Mode: "simulation", MarbleRunManifest: canon.Sum([]byte("m")).String(), RootCertificate: canon.Sum([]byte("r")).String(),
-		Coordinator: canon.Sum([]byte("c")).String(), Ledger: ledger,
-	}
 }
 
 // propose builds the manifest of two owners with the options of the script, and proposes it.
