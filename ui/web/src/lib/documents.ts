@@ -3,6 +3,7 @@ import type { Manifest, Mesh } from "../api/documents";
 import { canonical, canonicalText, digest } from "./canon";
 import { type Envelope, payloadTypes, verifyEnvelope } from "./dsse";
 import { parseKey } from "./ed25519";
+import { isPasskey, parsePasskey, passkeyVerifier } from "./passkey";
 
 /** Throws unless each dataset has exactly the policy whose digest the manifest carries. */
 export async function checkPolicies(manifest: Manifest, policies: readonly unknown[]): Promise<void> {
@@ -22,7 +23,9 @@ export async function missingApprovals(
   manifestDigest: string,
   approvals: readonly Envelope[],
 ): Promise<string[]> {
-  const keys = manifest.participants.flatMap((p) => p.keys ?? []).map(parseKey);
+  const keys = manifest.participants
+    .flatMap((p) => p.keys ?? [])
+    .map((k) => (isPasskey(k) ? passkeyVerifier(parsePasskey(k)) : parseKey(k)));
   const wanted = canonicalText({
     type: "concordat.dev/statement/v1",
     action: "approve",
