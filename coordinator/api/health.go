@@ -11,7 +11,7 @@ import (
 
 // How long asking the object store and the cluster may take for the status, and how often the store is asked.
 const (
-	healthLimit  = 2 * time.Second
+	healthLimit  = 500 * time.Millisecond
 	storageEvery = 10 * time.Second
 )
 

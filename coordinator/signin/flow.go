@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
@@ -43,17 +44,28 @@ type provider struct {
 
 	mu    sync.Mutex
 	known *oidc.Provider
+	fault error // of the last try, for a while: whoever waits for a silent issuer would wait one after the other
+	tried time.Time
 }
+
+// silent is how long an issuer that did not answer is not asked again.
+const silent = 3 * time.Second
 
 func (p *provider) discover(ctx context.Context) (*oidc.Provider, *oauth2.Config, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.known == nil && p.fault != nil && time.Since(p.tried) < silent {
+		return nil, nil, p.fault
+	}
 	if p.known == nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callLimit) // one browser that goes away does not fail the others
+		defer cancel()
 		known, err := oidc.NewProvider(ctx, p.URL)
 		if err != nil {
+			p.fault, p.tried = err, time.Now()
 			return nil, nil, err
 		}
-		p.known = known
+		p.known, p.fault = known, nil
 	}
 	return p.known, &oauth2.Config{
 		ClientID: p.ClientID, ClientSecret: p.Secret, Endpoint: p.known.Endpoint(), RedirectURL: p.redirect, Scopes: []string{oidc.ScopeOpenID, "profile"},

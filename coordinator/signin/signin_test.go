@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -133,5 +134,34 @@ func TestConfig(t *testing.T) {
 		if change(&c); c.Validate() == nil {
 			t.Error(name)
 		}
+	}
+}
+
+// An issuer that does not answer is asked once in a while, and a browser that goes away does not fail the others.
+func TestSilentIssuer(t *testing.T) {
+	asked, down := 0, true
+	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked++; down {
+			http.Error(w, "down", http.StatusServiceUnavailable)
+			return
+		}
+		base := "http://" + r.Host
+		_, _ = w.Write([]byte(`{"issuer":"` + base + `","authorization_endpoint":"` + base + `/a","token_endpoint":"` + base + `/t","jwks_uri":"` + base + `/k"}`))
+	}))
+	defer issuer.Close()
+	p := &provider{Issuer: Issuer{URL: issuer.URL, ClientID: "c"}, http: issuer.Client()}
+	for range 3 {
+		if _, _, err := p.discover(t.Context()); err == nil {
+			t.Error("a silent issuer is known")
+		}
+	}
+	if asked != 1 {
+		t.Errorf("asked %d times", asked)
+	}
+	down, p.tried = false, p.tried.Add(-silent)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, config, err := p.discover(gone); err != nil || config.Endpoint.AuthURL != issuer.URL+"/a" {
+		t.Error(config, err)
 	}
 }
