@@ -33,13 +33,15 @@ import (
 // Config is what a node needs. All fields but Timeout, Files and those that are functions are required.
 type Config struct {
 	Name    string
-	Address string // host:port to listen on, as the other voters know it
+	Address string // host:port to listen on
 	DataDir string // belongs to this process alone
 	Voters  []Voter
 	Root    seal.Root
 	TLS     TLS
 	Logger  zerolog.Logger
 	Timeout time.Duration // of heartbeats and elections; 0 means 1 s
+	// Announce is the host:port at which the other voters reach Address; empty where that is itself what they know.
+	Announce string
 	// Lineage tells which ledger, after which recovery, the machine holds, empty before there is one; nil where nothing tells.
 	Lineage func() string
 	// Clock is this node's, the host's where it is nil; Floor is the machine's time, before which nothing is proposed.

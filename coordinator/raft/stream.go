@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -81,7 +82,7 @@ func listen(cfg Config, k key.Private, hasState bool) (*layer, error) {
 		return nil, fmt.Errorf("listen for coordinators: %w", err)
 	}
 	l := &layer{
-		tcp: tcp, address: tcp.Addr().String(), key: k, log: cfg.Logger,
+		tcp: tcp, address: cmp.Or(cfg.Announce, tcp.Addr().String()), key: k, log: cfg.Logger,
 		client: cfg.TLS.ClientTLS(marble.Coordinator), server: cfg.TLS.ServerTLS(marble.Coordinator),
 		raft: make(chan net.Conn), lineage: cfg.Lineage, conns: map[net.Conn]struct{}{}, done: make(chan struct{}),
 	}

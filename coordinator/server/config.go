@@ -8,6 +8,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -46,6 +47,9 @@ type Config struct {
 	// Mode is what the mesh runs on: "simulation" protects nothing from the host, "sgx" is hardware.
 	Mode   string `yaml:"mode"`
 	Listen Listen `yaml:"listen"`
+	// Announce is the host:port at which other coordinators reach listen.raft, as voters and signed changes name this node: listen.raft itself
+	// when empty. It is needed where that is 0.0.0.0, or another address than others see.
+	Announce string `yaml:"announce,omitempty"`
 	// Voters are the coordinators that replicate the state, the same list and order everywhere. The first one starts the cluster.
 	Voters []Voter `yaml:"voters"`
 	// Join has this node wait until the leader of a running ledger calls it, which organisations have to sign (`concordat node join`); voters
@@ -131,6 +135,10 @@ func (c Config) check() error {
 		_, _, err := net.SplitHostPort(l.address)
 		need(err == nil, "%s: %q is not host:port", l.name, l.address)
 	}
+	if c.Announce != "" {
+		_, _, err := net.SplitHostPort(c.Announce)
+		need(err == nil, "announce: %q is not host:port", c.Announce)
+	}
 	if c.Listen.Flight != "" {
 		_, _, err := net.SplitHostPort(c.Listen.Flight)
 		need(err == nil, "listen.flight: %q is not host:port", c.Listen.Flight)
@@ -164,3 +172,6 @@ func (c Config) check() error {
 	}
 	return errors.Join(errs...)
 }
+
+// announced is where other coordinators reach this one.
+func (c Config) announced() string { return cmp.Or(c.Announce, c.Listen.Raft) }

@@ -33,6 +33,7 @@ func TestConfig(t *testing.T) {
 	}
 	must(t, load(goodConfig))
 	must(t, load(goodConfig+"election: 3s\n"))
+	must(t, load(goodConfig+"announce: coordinator-1:7100\n"))
 	must(t, load(goodConfig+"witnesses: [{key: "+witnessKey+", url: \"https://w.example/x\"}]\nwitness_timeout: 3s\n"))
 	must(t, load(goodConfig+"sign_in: {external_url: \"https://x.example:8443\", issuers: [{issuer: \"https://id.example/realm\", client_id: c, client_secret_file: /none}], idle: 10m}\n"))
 	for name, c := range map[string]struct{ text, want string }{
@@ -41,6 +42,7 @@ func TestConfig(t *testing.T) {
 		"node is no voter":   {strings.Replace(goodConfig, "node: c1", "node: c9", 1), `none is named "c9"`},
 		"voter named twice":  {strings.Replace(goodConfig, "name: c2", "name: c1", 1), "voters[1].name"},
 		"address":            {strings.Replace(goodConfig, "127.0.0.1:7301", "7301", 1), "listen.api"},
+		"announced address":  {goodConfig + "announce: coordinator-1\n", "announce"},
 		"mode":               {strings.Replace(goodConfig, "mode: simulation", "mode: tdx", 1), "mode"},
 		"founder":            {strings.Replace(goodConfig, "ed25519:", "me", 1), "founders[0]"},
 		"no data dir":        {strings.Replace(goodConfig, "data_dir: /var/lib/concordat/c1", "", 1), "data_dir"},

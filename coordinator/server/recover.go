@@ -100,7 +100,7 @@ func (r *recovery) Self(context.Context, *connect.Request[concordatv1.SelfReques
 		}
 		out.Detail = "its disk holds this ledger"
 	}
-	out.Node, out.Address, out.Phase = r.disk.Key().String(), r.cfg.Listen.Raft, api.PhaseRecovering
+	out.Node, out.Address, out.Phase = r.disk.Key().String(), r.cfg.announced(), api.PhaseRecovering
 	return connect.NewResponse(out), nil
 }
 

@@ -112,7 +112,7 @@ func (s *Server) start(ctx, background context.Context) error {
 		voters = nil
 	}
 	s.node, err = raft.Open(raft.Config{ //nolint:contextcheck // the replica outlives the start
-		Name: s.cfg.Node, Address: s.cfg.Listen.Raft, DataDir: s.cfg.DataDir, Voters: voters, Root: root, TLS: s.identity, Logger: s.log,
+		Name: s.cfg.Node, Address: s.cfg.Listen.Raft, Announce: s.cfg.announced(), DataDir: s.cfg.DataDir, Voters: voters, Root: root, TLS: s.identity, Logger: s.log,
 		Timeout: s.cfg.Election, Floor: func() time.Time { return s.state.Basis().Time },
 		Lineage: s.state.Lineage,
 	}, s.state)
@@ -127,7 +127,7 @@ func (s *Server) start(ctx, background context.Context) error {
 		return err
 	}
 	s.api = api.New(api.Config{
-		State: s.state, Replica: s.node, Address: s.cfg.Listen.Raft, Workers: s.workers, Store: s.store, Root: root, Identity: s.identity, Cosign: s.cosign,
+		State: s.state, Replica: s.node, Address: s.cfg.announced(), Workers: s.workers, Store: s.store, Root: root, Identity: s.identity, Cosign: s.cosign,
 		CosignLimit: s.cfg.WitnessTimeout, Sessions: s.sessions,
 		Now: time.Now, Logger: s.log,
 	})

@@ -40,6 +40,9 @@ type Config struct {
 	Mode string `yaml:"mode"`
 	// Listen is the address host:port for coordinators, mutual TLS.
 	Listen string `yaml:"listen"`
+	// Announce is the host:port at which coordinators reach listen: listen itself when empty. It is needed where that is 0.0.0.0, or another
+	// address than they see.
+	Announce string `yaml:"announce,omitempty"`
 	// Coordinators are the addresses that this worker announces itself to.
 	Coordinators []string `yaml:"coordinators"`
 	// Mesh is what the running mesh is; documents that pin another one are refused.
@@ -99,7 +102,11 @@ func (c Config) check() error {
 		_, err := admission.ParseBytes(c.Memory)
 		need(err == nil, "memory: %v", err)
 	}
-	for _, a := range append([]string{c.Listen}, c.Coordinators...) {
+	addresses := append([]string{c.Listen}, c.Coordinators...)
+	if c.Announce != "" {
+		addresses = append(addresses, c.Announce)
+	}
+	for _, a := range addresses {
 		_, _, err := net.SplitHostPort(a)
 		need(err == nil, "%q is not host:port", a)
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -167,7 +168,7 @@ func (s *Server) announce(ctx context.Context, address string) {
 	for {
 		now := s.loader.Gate.Counts()
 		_, err := client.Announce(ctx, connect.NewRequest(&concordatv1.AnnounceRequest{
-			Worker: s.cfg.Worker, Address: s.cfg.Listen, Loaded: s.loader.Loaded(),
+			Worker: s.cfg.Worker, Address: cmp.Or(s.cfg.Announce, s.cfg.Listen), Loaded: s.loader.Loaded(),
 			Running: uint32(now.Running), Queued: uint32(now.Queued), Slots: uint32(s.cfg.limits().Running), //nolint:gosec // not negative
 		}))
 		if err != nil && ctx.Err() == nil {

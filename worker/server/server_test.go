@@ -422,6 +422,7 @@ func TestConfigIsStrict(t *testing.T) {
 		"repeated key": {good + "worker: x\n", "worker"},
 		"no mode":      {strings.Replace(good, "mode: simulation\n", "", 1), "mode"},
 		"bad address":  {strings.Replace(good, "127.0.0.1:1", "nowhere", 1), "nowhere"},
+		"bad announce": {good + "announce: worker-1\n", "worker-1"},
 		"bad memory":   {good + "memory: 8 gallons\n", "8 gallons"},
 		"bad queue":    {good + "queue: -1\n", "queue"},
 		"no queries":   {good + "queries: -2\n", "queries"},
