@@ -19,6 +19,8 @@ var _ concordatv1connect.AdminServiceHandler = adminService{}
 
 // Status implements AdminService. It needs no person: it tells of the mesh, and the ids of collaborations.
 func (s adminService) Status(ctx context.Context, _ *connect.Request[concordatv1.StatusRequest]) (*connect.Response[concordatv1.StatusResponse], error) {
+	fit := s.fitness(ctx)
+	keys, _ := s.ledger() // before the state is read: whoever has them has a ledger
 	basis := s.State.Basis()
 	out := &concordatv1.StatusResponse{
 		Mode: basis.Mesh.Mode, Ledger: basis.Ledger, Node: s.Replica.ID(), Leader: s.Replica.Leader(),
@@ -47,8 +49,9 @@ func (s adminService) Status(ctx context.Context, _ *connect.Request[concordatv1
 	for _, w := range s.Workers.Workers() {
 		out.Workers = append(out.Workers, &concordatv1.Worker{Id: w.ID, Address: w.Address, Ready: true, Loaded: w.Loaded})
 	}
-	s.fitness(ctx, out)
-	if keys, err := s.ledger(); err == nil {
+	fit.tell(out)
+	if keys != nil {
+		var err error
 		if out.LogKey, err = keys.endorsement.Marshal(); err != nil {
 			return nil, err
 		}

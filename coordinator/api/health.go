@@ -23,16 +23,26 @@ type health struct {
 	storage string
 }
 
-// fitness fills in how this coordinator is.
-func (a *API) fitness(ctx context.Context, out *concordatv1.StatusResponse) {
+// fitness is how a coordinator is now.
+type fitness struct {
+	*API
+	caughtUp bool
+	storage  string
+}
+
+// fitness asks the cluster and the object store, which may take a moment: the rest of a status is read afterwards.
+func (a *API) fitness(ctx context.Context) fitness {
 	ctx, cancel := context.WithTimeout(ctx, healthLimit)
 	defer cancel()
-	out.Version, out.Started = build(), instant(a.health.started)
-	given, waiting := a.Workers.Load()
+	return fitness{a, a.Replica.Sync(ctx) == nil, a.storage(ctx)}
+}
+
+// tell fills in how this coordinator is.
+func (f fitness) tell(out *concordatv1.StatusResponse) {
+	out.Version, out.Started, out.CaughtUp, out.Storage = build(), instant(f.health.started), f.caughtUp, f.storage
+	given, waiting := f.Workers.Load()
 	out.Running, out.Waiting = uint32(given), uint32(waiting) //nolint:gosec // never negative, and few
-	out.CaughtUp = a.Replica.Sync(ctx) == nil
-	out.Storage = a.storage(ctx)
-	for _, w := range a.Workers.Workers() {
+	for _, w := range f.Workers.Workers() {
 		for _, told := range out.GetWorkers() {
 			if told.GetId() == w.ID {
 				told.Running, told.Queued, told.Slots = uint32(w.Running), uint32(w.Queued), uint32(w.Slots) //nolint:gosec // never negative, and few
