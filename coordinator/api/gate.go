@@ -143,6 +143,7 @@ const (
 	fieldPerson        = "person"
 	fieldParticipant   = "participant"
 	fieldDenied        = "denied"
+	fieldLogin         = "login" // id of the login token, where a program asks
 	fieldQuery         = "query"
 	fieldDataset       = "dataset"
 	fieldIncident      = "incident"
@@ -174,7 +175,11 @@ func (g *gate) admit(ctx context.Context, op operation, collaboration string) (a
 		event = g.log.Warn().Str(fieldDenied, a.Denied)
 	}
 	event.Str(fieldOperation, a.Operation).Str(fieldCollaboration, collaboration).Str(fieldKey, a.Key).
-		Str(fieldPerson, a.Person).Str(fieldParticipant, a.Participant).Msg("request")
+		Str(fieldPerson, a.Person).Str(fieldParticipant, a.Participant)
+	if id := programOf(ctx); id != "" {
+		event.Str(fieldLogin, id)
+	}
+	event.Msg("request")
 	if g.record != nil {
 		g.record(a)
 	}

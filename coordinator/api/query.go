@@ -126,8 +126,10 @@ func (q *query) run(ctx context.Context) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	if op == opExplain && !q.explains.admit(q.who.person, q.Now()) {
-		return outcome{}, errTooFast
+	if op == opExplain {
+		if err := q.paced(ctx, q.who.person); err != nil {
+			return outcome{}, err
+		}
 	}
 	for range attempts {
 		var out outcome

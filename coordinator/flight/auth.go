@@ -3,9 +3,11 @@ package flight
 import (
 	"context"
 	"encoding/base64"
+	"runtime/debug"
 	"strings"
 
 	"connectrpc.com/connect"
+	"github.com/rs/zerolog"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -22,23 +24,38 @@ const (
 func grpcCode(c connect.Code) codes.Code { return codes.Code(c) }
 
 // authenticator puts the person of a token into the context of each call.
-type authenticator struct{ asker Asker }
+type authenticator struct {
+	asker Asker
+	log   zerolog.Logger
+}
 
-func (a authenticator) unary(ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	ctx, err := a.login(ctx)
-	if err != nil {
+// recovered ends a call that panicked, and nothing else with it: the library decodes what strangers with a token send.
+func (a authenticator) recovered(method string, err *error) {
+	if r := recover(); r != nil {
+		a.log.Error().Str("method", method).Bytes("stack", debug.Stack()).Msg("a call panicked")
+		*err = status.Error(codes.Internal, "the call failed")
+	}
+}
+
+func (a authenticator) unary(ctx context.Context, request any, call *grpc.UnaryServerInfo, next grpc.UnaryHandler) (out any, err error) {
+	defer a.recovered(call.FullMethod, &err)
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	if ctx, err = a.login(ctx); err != nil {
 		return nil, err
 	}
-	out, err := next(ctx, request)
+	out, err = next(ctx, request)
 	if err != nil {
 		return nil, failure(err)
 	}
 	return out, nil
 }
 
-func (a authenticator) stream(server any, stream grpc.ServerStream, call *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-	ctx, err := a.login(stream.Context())
-	if err != nil {
+func (a authenticator) stream(server any, stream grpc.ServerStream, call *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
+	defer a.recovered(call.FullMethod, &err)
+	ctx, cancel := context.WithTimeout(stream.Context(), callLimit)
+	defer cancel()
+	if ctx, err = a.login(ctx); err != nil {
 		return err
 	}
 	if call.FullMethod == handshake {

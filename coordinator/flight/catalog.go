@@ -176,57 +176,31 @@ func (s *service) DoGetTableTypes(context.Context) (*arrow.Schema, <-chan arrowf
 	return stream(schema_ref.TableTypes, b.NewRecordBatch())
 }
 
-// Keys there are none: identifiers are tokens that no query shows.
-
-// GetFlightInfoPrimaryKeys implements flightsql.Server.
-func (s *service) GetFlightInfoPrimaryKeys(_ context.Context, _ flightsql.TableRef, d *arrowflight.FlightDescriptor) (*arrowflight.FlightInfo, error) {
-	return info(d, schema_ref.PrimaryKeys), nil
-}
-
-// DoGetPrimaryKeys implements flightsql.Server.
-func (s *service) DoGetPrimaryKeys(context.Context, flightsql.TableRef) (*arrow.Schema, <-chan arrowflight.StreamChunk, error) {
-	return stream(schema_ref.PrimaryKeys)
-}
-
-// GetFlightInfoExportedKeys implements flightsql.Server.
-func (s *service) GetFlightInfoExportedKeys(_ context.Context, _ flightsql.TableRef, d *arrowflight.FlightDescriptor) (*arrowflight.FlightInfo, error) {
-	return info(d, schema_ref.ExportedKeys), nil
-}
-
-// DoGetExportedKeys implements flightsql.Server.
-func (s *service) DoGetExportedKeys(context.Context, flightsql.TableRef) (*arrow.Schema, <-chan arrowflight.StreamChunk, error) {
-	return stream(schema_ref.ExportedKeys)
-}
-
-// GetFlightInfoImportedKeys implements flightsql.Server.
-func (s *service) GetFlightInfoImportedKeys(_ context.Context, _ flightsql.TableRef, d *arrowflight.FlightDescriptor) (*arrowflight.FlightInfo, error) {
-	return info(d, schema_ref.ImportedKeys), nil
-}
-
-// DoGetImportedKeys implements flightsql.Server.
-func (s *service) DoGetImportedKeys(context.Context, flightsql.TableRef) (*arrow.Schema, <-chan arrowflight.StreamChunk, error) {
-	return stream(schema_ref.ImportedKeys)
-}
-
-// GetFlightInfoCrossReference implements flightsql.Server.
-func (s *service) GetFlightInfoCrossReference(_ context.Context, _ flightsql.CrossTableRef, d *arrowflight.FlightDescriptor) (*arrowflight.FlightInfo, error) {
-	return info(d, schema_ref.CrossReference), nil
-}
-
-// DoGetCrossReference implements flightsql.Server.
-func (s *service) DoGetCrossReference(context.Context, flightsql.CrossTableRef) (*arrow.Schema, <-chan arrowflight.StreamChunk, error) {
-	return stream(schema_ref.CrossReference)
-}
-
 // is compares with a name that may not have been given.
 func is(wanted *string, name string) bool { return wanted == nil || *wanted == name }
 
-// like matches a pattern of SQL that may not have been given: % is any text, _ any character.
+// like matches a pattern of SQL that may not have been given: % is any text, _ any character, and a backslash takes the next one as it is.
 func like(pattern *string, name string) bool {
 	if pattern == nil || *pattern == "" {
 		return true
 	}
-	quoted := regexp.QuoteMeta(*pattern)
-	form, err := regexp.Compile("(?is)^" + strings.NewReplacer("%", ".*", "_", ".").Replace(quoted) + "$")
-	return err == nil && form.MatchString(name)
+	var form strings.Builder
+	escaped := false
+	for _, r := range *pattern {
+		switch {
+		case escaped:
+			form.WriteString(regexp.QuoteMeta(string(r)))
+			escaped = false
+		case r == '\\':
+			escaped = true
+		case r == '%':
+			form.WriteString(".*")
+		case r == '_':
+			form.WriteString(".")
+		default:
+			form.WriteString(regexp.QuoteMeta(string(r)))
+		}
+	}
+	re, err := regexp.Compile("(?is)^" + form.String() + "$")
+	return err == nil && re.MatchString(name)
 }

@@ -8,25 +8,55 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/flight/flightsql"
 )
 
-// described is what the server says of itself.
+// described is what the server says of itself, to tools that ask before they write SQL.
 func described(version string) map[flightsql.SqlInfo]any {
+	none := []string{}
 	return map[flightsql.SqlInfo]any{
-		flightsql.SqlInfoFlightSqlServerName:         "Concordat",
-		flightsql.SqlInfoFlightSqlServerVersion:      version,
-		flightsql.SqlInfoFlightSqlServerArrowVersion: arrow.PkgVersion,
-		flightsql.SqlInfoFlightSqlServerReadOnly:     true,
-		flightsql.SqlInfoFlightSqlServerSql:          true,
-		flightsql.SqlInfoFlightSqlServerSubstrait:    false,
-		flightsql.SqlInfoFlightSqlServerTransaction:  int32(flightsql.SqlTransactionNone),
-		flightsql.SqlInfoFlightSqlServerCancel:       true, // a stream that its reader gives up ends the query
-		flightsql.SqlInfoDDLCatalog:                  false,
-		flightsql.SqlInfoDDLSchema:                   false,
-		flightsql.SqlInfoDDLTable:                    false,
-		flightsql.SqlInfoIdentifierQuoteChar:         `"`,
-		flightsql.SqlInfoQuotedIdentifierCase:        int64(flightsql.SqlCaseSensitivityCaseInsensitive),
-		flightsql.SqlInfoIdentifierCase:              int64(flightsql.SqlCaseSensitivityCaseInsensitive),
+		flightsql.SqlInfoFlightSqlServerName:                    "Concordat",
+		flightsql.SqlInfoFlightSqlServerVersion:                 version,
+		flightsql.SqlInfoFlightSqlServerArrowVersion:            arrow.PkgVersion,
+		flightsql.SqlInfoFlightSqlServerReadOnly:                true,
+		flightsql.SqlInfoFlightSqlServerSql:                     true,
+		flightsql.SqlInfoFlightSqlServerSubstrait:               false,
+		flightsql.SqlInfoFlightSqlServerTransaction:             int32(flightsql.SqlTransactionNone),
+		flightsql.SqlInfoFlightSqlServerCancel:                  false, // no call for it: a client that gives up the stream of a query ends it
+		flightsql.SqlInfoFlightSqlServerBulkIngestion:           false,
+		flightsql.SqlInfoFlightSqlServerStatementTimeout:        int32(callLimit.Milliseconds()),
+		flightsql.SqlInfoDDLCatalog:                             false,
+		flightsql.SqlInfoDDLSchema:                              false,
+		flightsql.SqlInfoDDLTable:                               false,
+		flightsql.SqlInfoIdentifierQuoteChar:                    `"`,
+		flightsql.SqlInfoQuotedIdentifierCase:                   int64(flightsql.SqlCaseSensitivityCaseInsensitive),
+		flightsql.SqlInfoIdentifierCase:                         int64(flightsql.SqlCaseSensitivityCaseInsensitive),
+		flightsql.SqlInfoAllTablesAreASelectable:                false,
+		flightsql.SqlInfoKeywords:                               none,
+		flightsql.SqlInfoNumericFunctions:                       none,
+		flightsql.SqlInfoStringFunctions:                        none,
+		flightsql.SqlInfoSystemFunctions:                        none,
+		flightsql.SqlInfoDateTimeFunctions:                      none,
+		flightsql.SqlInfoSearchStringEscape:                     `\\`,
+		flightsql.SqlInfoExtraNameChars:                         "",
+		flightsql.SqlInfoSupportsColumnAliasing:                 true,
+		flightsql.SqlInfoSupportsTableCorrelationNames:          true,
+		flightsql.SqlInfoSupportsDifferentTableCorrelationNames: false,
+		flightsql.SqlInfoSchemaTerm:                             "owner",
+		flightsql.SqlInfoCatalogTerm:                            "collaboration",
+		flightsql.SqlInfoProcedureTerm:                          "procedure",
+		flightsql.SqlInfoCatalogAtStart:                         true,
+		flightsql.SqlInfoCatalogsSupportedActions:               int32(0), // a query is of one collaboration and does not name it
+		flightsql.SqlInfoSchemasSupportedActions:                int32(0),
+		flightsql.SqlInfoMaxStatementLen:                        int64(maxSQL),
+		flightsql.SqlInfoTransactionsSupported:                  false,
+		flightsql.SqlInfoBatchUpdatesSupported:                  false,
+		flightsql.SqlInfoSavePointsSupported:                    false,
+		flightsql.SqlInfoNamedParametersSupported:               false,
+		flightsql.SqlInfoSelectForUpdateSupported:               false,
+		flightsql.SqlInfoStoredProceduresSupported:              false,
 	}
 }
+
+// maxSQL is the longest text of a query, in bytes (sql/parse).
+const maxSQL = 64 << 10
 
 func (s *service) describe() error {
 	for id, value := range described(s.Version) {

@@ -15,7 +15,6 @@ import (
 	"net"
 	"time"
 
-	"github.com/apache/arrow-go/v18/arrow"
 	arrowflight "github.com/apache/arrow-go/v18/arrow/flight"
 	"github.com/apache/arrow-go/v18/arrow/flight/flightsql"
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -49,12 +48,22 @@ type Config struct {
 	Logger  zerolog.Logger
 }
 
-// The limits of a connection.
+// The limits of the server and of a connection. A call ends after callLimit, which is more than a query takes at most; a connection ends, between
+// calls, after connectionAge, so that whoever reads nothing holds nothing for long. What a peer that went away was asking is noticed and cancelled
+// after pingEvery and pingLimit.
 const (
-	maxMessage  = 1 << 20 // of a request: SQL has at most 64 KiB
-	maxStreams  = 64
-	idleTimeout = 10 * time.Minute
-	minPing     = 10 * time.Second
+	maxConnections  = 1024
+	maxStreams      = 64      // calls at once on a connection
+	maxMessage      = 1 << 20 // of a request, in bytes: SQL has at most 64 KiB
+	maxHeaders      = 32 << 10
+	handshakeLimit  = 10 * time.Second
+	callLimit       = 16 * time.Minute
+	idleTimeout     = 10 * time.Minute
+	connectionAge   = time.Hour
+	connectionGrace = 2 * callLimit
+	pingEvery       = 30 * time.Second
+	pingLimit       = 20 * time.Second
+	minPing         = 10 * time.Second // between pings of a client
 )
 
 // Server serves Flight SQL on one address.
@@ -74,12 +83,14 @@ func Listen(cfg Config, address string) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("flight: listen: %w", err)
 	}
-	people := authenticator{cfg.Asker}
-	s := &Server{listener: l, grpc: grpc.NewServer(
-		grpc.Creds(credentials.NewTLS(cfg.TLS)),
+	people := authenticator{cfg.Asker, cfg.Logger}
+	s := &Server{listener: newBounded(l, maxConnections), grpc: grpc.NewServer(
+		grpc.Creds(credentials.NewTLS(cfg.TLS)), grpc.ConnectionTimeout(handshakeLimit),
 		grpc.UnaryInterceptor(people.unary), grpc.StreamInterceptor(people.stream),
-		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxConcurrentStreams(maxStreams),
-		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleTimeout}),
+		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxConcurrentStreams(maxStreams), grpc.MaxHeaderListSize(maxHeaders),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle: idleTimeout, MaxConnectionAge: connectionAge, MaxConnectionAgeGrace: connectionGrace, Time: pingEvery, Timeout: pingLimit,
+		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 	)}
 	arrowflight.RegisterFlightServiceServer(s.grpc, flightsql.NewFlightServer(calls))
@@ -125,29 +136,4 @@ func failure(err error) error {
 	}
 	c := fault.Connect(err)
 	return status.Error(grpcCode(c.Code()), c.Message())
-}
-
-// info says where a schema's rows are to be had: here, by giving the command back.
-func info(d *arrowflight.FlightDescriptor, schema *arrow.Schema) *arrowflight.FlightInfo {
-	return ticketed(d, d.GetCmd(), schema)
-}
-
-func ticketed(d *arrowflight.FlightDescriptor, ticket []byte, schema *arrow.Schema) *arrowflight.FlightInfo {
-	return &arrowflight.FlightInfo{
-		Schema:           arrowflight.SerializeSchema(schema, memory.DefaultAllocator),
-		FlightDescriptor: d,
-		Endpoint:         []*arrowflight.FlightEndpoint{{Ticket: &arrowflight.Ticket{Ticket: ticket}}},
-		TotalRecords:     -1,
-		TotalBytes:       -1,
-	}
-}
-
-// stream sends batches, which it releases.
-func stream(schema *arrow.Schema, batches ...arrow.RecordBatch) (*arrow.Schema, <-chan arrowflight.StreamChunk, error) {
-	out := make(chan arrowflight.StreamChunk, len(batches)) // so that nobody has to read them
-	for _, b := range batches {
-		out <- arrowflight.StreamChunk{Data: b}
-	}
-	close(out)
-	return schema, out, nil
 }

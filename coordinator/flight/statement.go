@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -16,7 +14,6 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	"concordat.dev/protocol/answer"
 	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
 	"concordat.dev/protocol/table"
 )
@@ -32,6 +29,9 @@ const (
 	metaReceipt = "concordat.receipt_json" // the receipt, as `concordat receipt verify` reads it
 	metaPrice   = "concordat.price"        // JSON list
 )
+
+// maxReceipt bounds the receipt in a schema, in bytes: clients take messages of 4 MiB. A larger one is fetched by its id, which is always there.
+const maxReceipt = 2 << 20
 
 // maxHandle bounds what a client gives back as its statement, in bytes: SQL has at most 64 KiB.
 const maxHandle = 256 << 10
@@ -102,30 +102,6 @@ func (s *service) schema(ctx context.Context, asked statement) (*arrow.Schema, e
 
 func silent(string) error { return nil }
 
-// refusal is an answer without release as an error: every reason, and what to do.
-func refusal(a answer.Answer) error {
-	switch a.Verdict {
-	case answer.Released:
-		return nil
-	case answer.Failed:
-		return status.Errorf(codes.Internal, "%s (incident %s)", a.Failure.Message, a.Failure.Incident)
-	}
-	var b strings.Builder
-	b.WriteString("refused")
-	for _, r := range a.Refusals {
-		fmt.Fprintf(&b, "\n%s", r.Code)
-		if where := slices.DeleteFunc([]string{r.Dataset, r.Column}, func(s string) bool { return s == "" }); len(where) > 0 {
-			fmt.Fprintf(&b, " (%s)", strings.Join(where, "."))
-		}
-		fmt.Fprintf(&b, ": %s %s", r.Message, r.Suggestion)
-	}
-	code := codes.InvalidArgument
-	if slices.ContainsFunc(a.Refusals, func(r answer.Refusal) bool { return r.Code == answer.BudgetExhausted }) {
-		code = codes.ResourceExhausted
-	}
-	return status.Error(code, b.String())
-}
-
 // run releases a statement as one stream, with its receipt in the schema's metadata.
 func (s *service) run(ctx context.Context, asked statement) (*arrow.Schema, <-chan arrowflight.StreamChunk, error) {
 	a, receipt, err := s.Asker.Ask(ctx, &concordatv1.QueryRequest{Collaboration: asked.Collaboration, Sql: asked.SQL, IdempotencyKey: asked.Key}, silent)
@@ -136,7 +112,9 @@ func (s *service) run(ctx context.Context, asked statement) (*arrow.Schema, <-ch
 		return nil, nil, err
 	}
 	said := table.Metadata(a)
-	said[metaReceipt] = string(receipt)
+	if len(receipt) <= maxReceipt {
+		said[metaReceipt] = string(receipt)
+	}
 	price, err := json.Marshal(a.Price)
 	if err != nil {
 		return nil, nil, failure(err)
@@ -164,6 +142,10 @@ func (s *service) redeemable(ctx context.Context, d *arrowflight.FlightDescripto
 	if _, err := s.schema(ctx, asked); err != nil {
 		return nil, err
 	}
+	return s.ticket(d, asked)
+}
+
+func (s *service) ticket(d *arrowflight.FlightDescriptor, asked statement) (*arrowflight.FlightInfo, error) {
 	asked.Key = rand.Text()
 	ticket, err := flightsql.CreateStatementQueryTicket(asked.handle())
 	if err != nil {
@@ -216,13 +198,13 @@ func (s *service) ClosePreparedStatement(context.Context, flightsql.ActionCloseP
 	return nil
 }
 
-// GetFlightInfoPreparedStatement implements flightsql.Server.
-func (s *service) GetFlightInfoPreparedStatement(ctx context.Context, q flightsql.PreparedStatementQuery, d *arrowflight.FlightDescriptor) (*arrowflight.FlightInfo, error) {
+// GetFlightInfoPreparedStatement implements flightsql.Server. The statement was judged when it was prepared, and is again when it runs.
+func (s *service) GetFlightInfoPreparedStatement(_ context.Context, q flightsql.PreparedStatementQuery, d *arrowflight.FlightDescriptor) (*arrowflight.FlightInfo, error) {
 	asked, err := readStatement(q.GetPreparedStatementHandle())
 	if err != nil {
 		return nil, err
 	}
-	return s.redeemable(ctx, d, asked)
+	return s.ticket(d, asked)
 }
 
 // GetSchemaPreparedStatement implements flightsql.Server.

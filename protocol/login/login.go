@@ -10,6 +10,7 @@ package login
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -44,6 +45,7 @@ var (
 	ErrMalformed = errors.New("not a login token: make one with `concordat token`")
 	ErrLedger    = errors.New("the login token is for another ledger")
 	ErrExpired   = errors.New("the login token has expired: make another with `concordat token`")
+	ErrPasskey   = errors.New("a passkey signs statements in browsers, and no login tokens: use a key of `concordat key new`")
 	ErrLife      = fmt.Errorf("a login token counts for at most %s", MaxLife)
 )
 
@@ -78,6 +80,12 @@ func Issue(k key.Private, ledger string, now time.Time, life time.Duration) (str
 	return prefix + base64.RawURLEncoding.EncodeToString(raw), nil
 }
 
+// ID names a token in logs, to which it gives no access: the first 16 hex digits of its SHA-256.
+func ID(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:8])
+}
+
 // Verify returns the key that signed a token, and when it expires.
 func Verify(token, ledger string, now time.Time) (key.Public, time.Time, error) {
 	e, l, err := parse(token)
@@ -97,6 +105,9 @@ func Verify(token, ledger string, now time.Time) (key.Public, time.Time, error) 
 	k, err := key.ParsePublic(e.Signatures[0].KeyID)
 	if err != nil {
 		return key.Public{}, time.Time{}, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if _, passkey := k.Passkey(); passkey { // a hosted page could have it sign what the person does not see
+		return key.Public{}, time.Time{}, ErrPasskey
 	}
 	if _, err := e.Verify(PayloadType, []key.Public{k}); err != nil {
 		return key.Public{}, time.Time{}, fmt.Errorf("%w: %w", ErrMalformed, err)

@@ -14,7 +14,7 @@ func (a *app) tokenCommand() *cobra.Command {
 		Use:   "token",
 		Short: "A login token for programs that speak Arrow Flight SQL",
 		Long: `Prints a token by which a program that cannot sign each request asks queries for you, until it expires: what you could ask, and nothing else. Keep it
-like a password. Programs bring it as bearer token, or as password beside any name, to the Flight SQL address of a coordinator; 'concordat
+like a password: only its end, and off-boarding the person, ends it. Passkeys make none. Programs bring it as bearer token, or as password beside any name, to the Flight SQL address of a coordinator; 'concordat
 status --format json' tells the addresses of a mesh on this machine, and HOME/root.pem is the certificate to trust.`,
 		Example: lines("concordat token", "concordat token --life 30m"),
 		Args:    cobra.NoArgs,
@@ -34,7 +34,7 @@ status --format json' tells the addresses of a mesh on this machine, and HOME/ro
 			if err != nil {
 				return err
 			}
-			a.say("counts until %s, as whoever the manifests know by %s", time.Now().Add(life).Format(time.DateTime), s.key.Public())
+			a.say("counts until %s, as whoever the manifests know by %s; coordinators log its use as login %s", time.Now().Add(life).Format(time.DateTime), s.key.Public(), login.ID(token))
 			_, err = fmt.Fprintln(a.Out, token)
 			return err
 		},
