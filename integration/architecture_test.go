@@ -28,13 +28,14 @@ var mayImport = []struct {
 	allowed []string
 }{
 	{"protocol", nil},
+	{"observe", nil},
 	{"sql", nil},
 	{"policies", []string{"protocol", "sql/plan", "sql/refusal", "sql/eval"}},
-	{"worker", []string{"protocol", "sql", "policies"}},
-	{"ui", []string{"protocol", "policies"}},
+	{"worker", []string{"protocol", "observe", "sql", "policies"}},
+	{"ui", []string{"protocol", "observe", "policies"}},
 	{"ui/web", nil},
-	{"coordinator", []string{"protocol", "policies", "sql/plan", "ui/web"}},
-	{"integration", []string{"protocol", "sql", "policies", "worker", "coordinator", "ui"}},
+	{"coordinator", []string{"protocol", "observe", "policies", "sql/plan", "ui/web"}},
+	{"integration", []string{"protocol", "observe", "sql", "policies", "worker", "coordinator", "ui"}},
 }
 
 // onlyIn names the packages that alone may import a dependency and all below its prefix, tests and their support apart.

@@ -140,7 +140,7 @@ func yamlKeys(t *testing.T, folder string) map[string]bool {
 // TestDependenciesAreDocumented wants every module that ours ask for in docs/DEPENDENCIES.md, with the highest version that one of them names.
 func TestDependenciesAreDocumented(t *testing.T) {
 	highest := map[string]string{}
-	for _, ours := range []string{"protocol", "sql", "policies", "worker", "coordinator", "ui", "integration"} {
+	for _, ours := range []string{"protocol", "observe", "sql", "policies", "worker", "coordinator", "ui", "integration"} {
 		parsed, err := modfile.Parse("go.mod", []byte(fileText(t, ours+"/go.mod")), nil)
 		if err != nil {
 			t.Fatal(err)

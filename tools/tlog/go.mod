@@ -63,3 +63,5 @@ require (
 )
 
 tool filippo.io/torchwood/cmd/litewitness
+
+replace concordat.dev/observe => ../../observe
