@@ -167,6 +167,35 @@ const numberForm = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 const numeric = (text: string): number | string => (numberForm.test(text.trim()) ? Number(text) : text);
 
+/** Fields that have to be numbers and are none, by their places in the policy. */
+export function notNumbers(d: PolicyDraft): { readonly path: string; readonly text: string }[] {
+  const fields: [string, string][] = [
+    ["release.min_units", d.release.minUnits],
+    ["release.groups_per_unit", d.release.groups],
+    ["release.rows_per_group", d.release.rows],
+    ["budget.rho", d.budget.rho],
+    ["budget.delta", d.budget.delta],
+    ["budget.lifetime_rho", d.budget.lifetime],
+    ["budget.queries", d.budget.queries],
+    ["budget.per_person_share", d.budget.share],
+  ];
+  for (const c of d.columns) {
+    const at = `columns.${c.name}`;
+    if (c.role === "measure")
+      fields.push(
+        [`${at}.bounds`, c.low],
+        [`${at}.bounds`, c.high],
+        [`${at}.scale`, c.scale],
+        [`${at}.grain`, c.grain],
+      );
+    if (c.role === "dimension")
+      fields.push([`${at}.domain`, c.from], [`${at}.domain`, c.to], [`${at}.prefix`, c.prefix]);
+  }
+  return fields
+    .filter(([, text]) => text.trim() !== "" && typeof numeric(text) !== "number")
+    .map(([path, text]) => ({ path, text }));
+}
+
 function number(name: string, text: string): Record<string, unknown> {
   return text.trim() === "" ? {} : { [name]: numeric(text) };
 }

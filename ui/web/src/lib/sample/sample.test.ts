@@ -5,7 +5,7 @@ import laboratory from "../../mock/data/laboratory.results.json";
 import { parseCsv } from "./csv";
 import { isDate } from "./date";
 import { draftPolicy, outward } from "./draft";
-import { fromPolicy, toPolicy, toYaml } from "./policy";
+import { fromPolicy, notNumbers, toPolicy, toYaml } from "./policy";
 import { readSample } from "./read";
 
 const blob = (text: string) => new Blob([text]);
@@ -129,6 +129,19 @@ describe("policies", () => {
     expect(anti_overlap).toBeUndefined();
     const { anti_overlap: _, ...want } = policy;
     expect(rest).toEqual({ ...want, budget: { ...want.budget, delta: 1e-6 } });
+  });
+
+  it("say which fields are no numbers", () => {
+    const d = fromPolicy(laboratory as unknown as Policy);
+    expect(notNumbers(d)).toEqual([]);
+    const value = d.columns.find((c) => c.name === "value");
+    if (!value) throw new Error("no column value");
+    Object.assign(value, { high: "many", low: "-1e3" });
+    d.budget.rho = "a half";
+    expect(notNumbers(d)).toEqual([
+      { path: "budget.rho", text: "a half" },
+      { path: "columns.value.bounds", text: "many" },
+    ]);
   });
 
   it("are written as YAML, with what to check beside", () => {

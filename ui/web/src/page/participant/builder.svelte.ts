@@ -1,10 +1,13 @@
 import { api } from "../../api/clients";
 import type { Manifest, Policy, Room } from "../../api/documents";
 import { type Answer, readJson } from "../../api/json";
-import type { CheckResponse, ColumnUse, Problem } from "../../gen/concordat/v1/document_pb";
+import type { CheckResponse, ColumnUse, Problem as Told } from "../../gen/concordat/v1/document_pb";
 import { draftPolicy } from "../../lib/sample/draft";
-import { emptyPolicy, fromPolicy, type PolicyDraft, toPolicy } from "../../lib/sample/policy";
+import { emptyPolicy, fromPolicy, notNumbers, type PolicyDraft, toPolicy } from "../../lib/sample/policy";
 import { readSample } from "../../lib/sample/read";
+
+/** What is wrong with a draft, and where. */
+export type Problem = Pick<Told, "document" | "path" | "message" | "fix">;
 
 const pause = 400; // ms after the last change until the draft is judged
 const encoder = new TextEncoder();
@@ -115,6 +118,18 @@ export class Builder {
 
   async judge(): Promise<void> {
     const turn = ++this.#turn;
+    const document = this.draft.dataset;
+    const wrong = notNumbers(this.draft);
+    if (wrong.length > 0) {
+      this.problems = wrong.map(({ path, text }) => ({
+        document,
+        path,
+        message: `${text} is no number`,
+        fix: "write one, for instance 12.5",
+      }));
+      this.judging = false;
+      return;
+    }
     this.judging = true;
     try {
       const policy = this.policyBytes;
