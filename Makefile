@@ -17,7 +17,7 @@ VERSITYGW          := v1.0.14
 AZURITE            := 3.37.0
 
 TOOLS   := $(CURDIR)/.tools
-MODULES := protocol sql policies worker ui coordinator integration
+MODULES := protocol observe sql policies worker ui coordinator integration
 # -trimpath and -buildvcs=false keep a binary, and so its measurement, the same wherever and whenever it is built.
 BUILD   := go build -trimpath -buildvcs=false
 TAGS    := -tags duckdb_arrow
@@ -37,7 +37,11 @@ ui/web/dist/index.html: $(WEB_SOURCES) | ui/web/node_modules/.package-lock.json
 
 ## build: the web pages and the four binaries, in bin/
 .PHONY: build
-build: compiler ui/web/dist/index.html
+build: compiler ui/web/dist/index.html binaries
+
+# binaries: the four alone, around the pages as they lie there.
+.PHONY: binaries
+binaries:
 	@mkdir -p bin
 	@echo "build  bin/concordat"
 	@cd ui && CGO_ENABLED=0 $(BUILD) -o ../bin/concordat ./cmd/concordat
@@ -69,10 +73,56 @@ bench: build
 	@cd integration && go run $(TAGS) ./cmd/bench
 	@cd coordinator && go test -run '^$$' -bench Ledger -benchtime 1x -timeout 1h ./bench -args -entries $(ENTRIES) | { grep '^figure\|FAIL\|_test.go' || true; }
 
+# image-roots: below ROOTS a folder for each program, as its image has it under /opt/concordat. That of concordat has the measurements
+# that `concordat mesh setup` sets MarbleRun's manifest by.
+ROOTS  ?= $(CURDIR)/.images
+IMAGES := concordat concordat-coordinator concordat-worker marblerun-coordinator versitygw
+# Times of files in images are the commit's, as of whatever else wants to be built again the same.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+.PHONY: image-roots
+image-roots: $(if $(wildcard bin/concordat-worker),,binaries) $(TOOLS)/versitygw-$(VERSITYGW)/versitygw
+	@rm -rf "$(ROOTS)" && for p in $(IMAGES); do \
+	  file=bin/$$p; [ $$p != versitygw ] || file=$(TOOLS)/versitygw-$(VERSITYGW)/versitygw; \
+	  install -D -m 0755 $$file "$(ROOTS)/$$p/$$p"; \
+	done
+	@cd bin && sha256sum concordat-coordinator concordat-worker marblerun-coordinator > "$(ROOTS)/concordat/measurements"
+	@find "$(ROOTS)" -exec touch -h -d @$(SOURCE_DATE_EPOCH) {} +
+
+## images: the images of docker-compose.yml around the binaries of bin/, by a Docker engine that needs neither Go nor Node
+BASE_IMAGE    ?= debian:bookworm-slim
+CONCORDAT_TAG ?= local
+.PHONY: images
+images: build
+	@$(MAKE) --no-print-directory images-of-bin
+
+.PHONY: images-of-bin
+images-of-bin: image-roots
+	@for p in $(IMAGES); do \
+	  echo "image  concordat/$$p:$(CONCORDAT_TAG)"; \
+	  docker build -q -f Dockerfile.prebuilt --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) \
+	    -t concordat/$$p:$(CONCORDAT_TAG) "$(ROOTS)/$$p" >/dev/null; \
+	done
+	@rm -rf "$(ROOTS)"
+
+## compose-init: what docker-compose.yml needs to be told: the key that may propose the first manifest, into .env
+.PHONY: compose-init
+compose-init: bin/concordat
+	@[ ! -e .env ] || { echo ".env is there already"; exit 1; }
+	@mkdir -p .concordat/keys && { [ -e .concordat/keys/default.key ] || bin/concordat key new >/dev/null; }
+	@umask 077 && echo "CONCORDAT_FOUNDER=$$(bin/concordat key show .concordat/keys/default.key)" > .env
+	@echo "wrote .env; next: docker compose up -d"
+
+bin/concordat:
+	@$(MAKE) --no-print-directory build
+
+## compose-test: docker-compose.yml on a Docker engine, with the demo's study and faults; says why where none can run
+.PHONY: compose-test
+compose-test: build $(TOOLS)/versitygw-$(VERSITYGW)/versitygw
+	@cd integration && CONCORDAT_COMPOSE=1 go test $(TAGS) -run '^TestCompose' -count 1 -v -timeout 1h .
+
 ## stores: the object store against versitygw (S3) and Azurite (Azure), each a server of its own, which it installs into .tools
 .PHONY: stores
-stores:
-	@[ -x .tools/versitygw-$(VERSITYGW)/versitygw ] || GOWORK=off GOBIN=$(CURDIR)/.tools/versitygw-$(VERSITYGW) go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW)
+stores: $(TOOLS)/versitygw-$(VERSITYGW)/versitygw
 	@[ -x .tools/azurite-$(AZURITE)/node_modules/.bin/azurite-blob ] || npm install --silent --no-audit --no-fund --prefix .tools/azurite-$(AZURITE) azurite@$(AZURITE)
 	@cd worker && CONCORDAT_TEST_VERSITYGW=$(CURDIR)/.tools/versitygw-$(VERSITYGW)/versitygw \
 	  CONCORDAT_TEST_AZURITE=$(CURDIR)/.tools/azurite-$(AZURITE)/node_modules/.bin/azurite-blob \
@@ -177,6 +227,9 @@ endef
 
 $(TOOLS)/$(GOLANGCI_LINT)/golangci-lint:
 	$(call tool,github.com/golangci/golangci-lint/v2/cmd/golangci-lint,$(GOLANGCI_LINT))
+$(TOOLS)/versitygw-$(VERSITYGW)/versitygw:
+	@echo "install versitygw@$(VERSITYGW)"
+	@mkdir -p $(@D) && CGO_ENABLED=0 GOFLAGS= GOBIN=$(@D) go install -trimpath github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW)
 $(TOOLS)/$(GOVULNCHECK)/govulncheck:
 	$(call tool,golang.org/x/vuln/cmd/govulncheck,$(GOVULNCHECK))
 $(TOOLS)/$(PROTOC_GEN_GO)/protoc-gen-go:
@@ -192,4 +245,4 @@ clean:
 ## help: this list
 .PHONY: help
 help:
-	@sed -n 's/^## //p' Makefile | sed 's/^\([a-z]*\): /\1\t/' | expand -t 17
+	@sed -n 's/^## //p' Makefile | sed 's/^\([a-z-]*\): /\1\t/' | expand -t 17

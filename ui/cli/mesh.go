@@ -295,6 +295,14 @@ func (a *app) statusTable(r mesh.Report) error {
 		}
 		processes.Rows = append(processes.Rows, []string{p.Name, fmt.Sprint(p.PID), runs, about[p.Name][0], about[p.Name][1]})
 	}
+	if r.State.Elsewhere {
+		for _, c := range r.Coordinators {
+			processes.Rows = append(processes.Rows, []string{c.Name, "", "elsewhere", about[c.Name][0], about[c.Name][1]})
+		}
+		for _, w := range r.State.Workers {
+			processes.Rows = append(processes.Rows, []string{w.Name, "", "elsewhere", about[w.Name][0], about[w.Name][1]})
+		}
+	}
 	if err := processes.Write(a.Out); err != nil {
 		return err
 	}

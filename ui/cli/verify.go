@@ -34,10 +34,10 @@ func (f *meshFlags) add(c *cobra.Command) {
 func (a *app) meshCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "mesh", Short: "What the mesh is, before anything is entrusted to it",
-		Long:    "Checks what runs against the pins that participants signed, and fetches what the processor's vendor says of the machine.",
+		Long:    "Checks what runs against the pins that participants signed, and fetches what the processor's vendor says of the machine. Sets a mesh up that other means run.",
 		Example: lines("concordat mesh verify room", "concordat mesh collateral --out collateral.json", "concordat mesh handover --to NEW"),
 	}
-	c.AddCommand(a.meshVerify(), a.meshCollateral(), a.meshHandover())
+	c.AddCommand(a.meshVerify(), a.meshCollateral(), a.meshHandover(), a.meshSetup(), a.meshAdopt())
 	return c
 }
 

@@ -13,6 +13,7 @@ type coordinatorConfig struct {
 	ObjectStore string   `yaml:"object_store"`
 	Mode        string   `yaml:"mode"`
 	Listen      listen   `yaml:"listen"`
+	Announce    string   `yaml:"announce,omitempty"`
 	Voters      []voter  `yaml:"voters,omitempty"`
 	Founders    []string `yaml:"founders"`
 	Mesh        pins     `yaml:"mesh"`
@@ -81,6 +82,7 @@ type workerConfig struct {
 	ObjectStore  string   `yaml:"object_store"`
 	Mode         string   `yaml:"mode"`
 	Listen       string   `yaml:"listen"`
+	Announce     string   `yaml:"announce,omitempty"`
 	Coordinators []string `yaml:"coordinators"`
 	Mesh         pins     `yaml:"mesh"`
 	Memory       string   `yaml:"memory,omitempty"`

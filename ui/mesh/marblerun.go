@@ -36,6 +36,11 @@ func (m *Mesh) measure(context.Context) error {
 		}
 		now[name] = sum
 	}
+	return m.admit(now)
+}
+
+// admit takes the measurements of a new mesh, and compares those of an old one.
+func (m *Mesh) admit(now map[string]canon.Digest) error {
 	var errs []error
 	for name, was := range m.State().Executables {
 		if now[name] != was {

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-	"github.com/goccy/go-yaml"
 
 	"concordat.dev/protocol/canon"
 	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
@@ -99,15 +98,11 @@ func (m *Mesh) launchMarble(name string) error {
 	if config == nil {
 		return fmt.Errorf("mesh: start %s: no process of this mesh has that name", name)
 	}
-	text, err := yaml.Marshal(config)
-	if err != nil {
-		return fmt.Errorf("mesh: configuration of %s: %w", name, err)
-	}
-	file := m.path(name, "config.yaml")
-	if err := writeFile(file, append([]byte("# Written by concordat at each start of the mesh.\n"), text...)); err != nil {
+	if err := m.writeConfig(name, config); err != nil {
 		return err
 	}
-	_, err = m.launch(program{name: name, executable: binary, args: []string{"--config", file}, env: []string{
+	file := m.path(name, "config.yaml")
+	_, err := m.launch(program{name: name, executable: binary, args: []string{"--config", file}, env: []string{
 		"EDG_MARBLE_COORDINATOR_ADDR=" + s.MarbleRun.Marbles,
 		"EDG_COORDINATOR_CLIENT_ADDR=" + s.MarbleRun.Clients,
 		"EDG_MARBLE_TYPE=" + marbleType,

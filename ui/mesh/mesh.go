@@ -32,6 +32,7 @@ var (
 	ErrRunning = errors.New("a mesh is running here already")
 	ErrPort    = errors.New("address in use")
 	ErrChanged = errors.New("not the mesh that was set up")
+	ErrOthers  = errors.New("other means run the processes of this mesh")
 	ErrProcess = errors.New("process ended")
 	ErrLost    = errors.New("its folder is empty while others have the ledger: `concordat node remove` its old key, then `concordat node join --local`")
 )
@@ -58,6 +59,8 @@ type State struct {
 	Succeeds  string   `json:"succeeds,omitempty"`  // home of the mesh whose ledger this one takes over, or took
 	Inherits  []string `json:"inherits,omitempty"`  // once it did: what manifests pin as mesh.inherits
 	Successor string   `json:"successor,omitempty"` // home of the mesh that took this one's ledger over
+
+	Elsewhere bool `json:"elsewhere,omitempty"` // other means run the processes, such as Docker Compose; this folder only says where they are
 }
 
 // Witness is where coordinators ask for cosignatures. Which ones they need, manifests say.

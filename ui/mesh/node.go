@@ -35,6 +35,9 @@ func Attach(ctx context.Context, o Options) (*Mesh, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := m.ours(); err != nil {
+		return nil, err
+	}
 	unlock, free, err := lock(m.path("mesh.lock"))
 	if err != nil {
 		return nil, err

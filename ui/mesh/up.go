@@ -113,6 +113,10 @@ func prepare(o Options) (*Mesh, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := m.ours(); err != nil {
+		unlock()
+		return nil, err
+	}
 	if live := m.live(); len(live) > 0 || !ok {
 		if ok {
 			unlock()
@@ -181,6 +185,9 @@ func describe(processes []Process) string {
 
 // Down ends all processes of the mesh, whoever started them: workers, coordinators, then MarbleRun.
 func (m *Mesh) Down() error {
+	if err := m.ours(); err != nil {
+		return err
+	}
 	var marblerun, ours []Process
 	for _, p := range m.State().Processes {
 		if p.Name == marbleRunName {

@@ -26,13 +26,17 @@ func main() {
 
 func run() error {
 	config := flag.String("config", "", "configuration `FILE` (YAML)")
+	ready := flag.Bool("ready", false, "ask the coordinator that runs by this configuration whether it can decide now, and end")
 	flag.Parse()
 	if *config == "" || flag.NArg() > 0 {
-		return fmt.Errorf("usage: concordat-coordinator --config FILE")
+		return fmt.Errorf("usage: concordat-coordinator --config FILE [--ready]")
 	}
 	cfg, err := server.Load(*config)
 	if err != nil {
 		return err
+	}
+	if *ready {
+		return server.Ready(context.Background(), cfg)
 	}
 	level, err := zerolog.ParseLevel(cfg.LogLevel)
 	if err != nil {
