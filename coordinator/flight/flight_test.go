@@ -85,7 +85,7 @@ func (a *asker) Ask(ctx context.Context, r *concordatv1.QueryRequest, _ func(str
 	return out, []byte(`{"receipt":true}`), nil
 }
 
-func room(t *testing.T, id string) *document.Bundle {
+func room(t testing.TB, id string) *document.Bundle {
 	t.Helper()
 	b, problems := document.Drafts{Policies: [][]byte{[]byte(`
 apiVersion: concordat.dev/v1
@@ -109,7 +109,7 @@ budget: {rho: 1, delta: 1e-6, period: 30d, lifetime_rho: 3}
 }
 
 // start serves on loopback and gives what a client needs.
-func start(t *testing.T, a *asker) (address string, trust *tls.Config) {
+func start(t testing.TB, a flight.Asker) (address string, trust *tls.Config) {
 	t.Helper()
 	certificates := httptest.NewTLSServer(nil) // for its certificate alone
 	t.Cleanup(certificates.Close)
@@ -130,7 +130,7 @@ func start(t *testing.T, a *asker) (address string, trust *tls.Config) {
 	return s.Address(), &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}
 }
 
-func client(t *testing.T, address string, trust *tls.Config, header ...string) (*flightsql.Client, context.Context) {
+func client(t testing.TB, address string, trust *tls.Config, header ...string) (*flightsql.Client, context.Context) {
 	t.Helper()
 	c, err := flightsql.NewClient(address, nil, nil, grpc.WithTransportCredentials(credentials.NewTLS(trust)))
 	if err != nil {
@@ -150,6 +150,7 @@ func TestDatabaseSQL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() { _ = rows.Close() }()
 	var got [][2]int64
 	for rows.Next() {
 		var r [2]int64
@@ -158,7 +159,7 @@ func TestDatabaseSQL(t *testing.T) {
 		}
 		got = append(got, r)
 	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil || !slices.Equal(got, [][2]int64{{0, 120}, {1, 130}}) {
+	if err := rows.Err(); err != nil || !slices.Equal(got, [][2]int64{{0, 120}, {1, 130}}) {
 		t.Errorf("%v %v", got, err)
 	}
 	_, err = db.QueryContext(t.Context(), "SELECT * FROM clinic.patients") //nolint:sqlclosecheck,rowserrcheck // there are no rows
@@ -279,9 +280,49 @@ func TestCatalog(t *testing.T) {
 			t.Errorf("tables like x_: %v", empty.RecordBatch())
 		}
 	}
+	escaped := `pat\_ents`
+	if n := count(t, c, ctx, func() (*arrowflight.FlightInfo, error) {
+		return c.GetTables(ctx, &flightsql.GetTablesOpts{TableNameFilterPattern: &escaped})
+	}); n != 0 {
+		t.Errorf("%d tables like %s", n, escaped)
+	}
+	if n := count(t, c, ctx, func() (*arrowflight.FlightInfo, error) { return c.GetXdbcTypeInfo(ctx, nil) }); n != 7 {
+		t.Errorf("%d types", n)
+	}
+	date := int32(91)
+	if n := count(t, c, ctx, func() (*arrowflight.FlightInfo, error) { return c.GetXdbcTypeInfo(ctx, &date) }); n != 1 {
+		t.Errorf("%d types of dates", n)
+	}
+	if _, err := c.ExecuteUpdate(ctx, "DELETE FROM clinic.patients"); status.Code(err) != codes.Unimplemented || !strings.Contains(err.Error(), "queries only") {
+		t.Errorf("an update: %v", err)
+	}
+	if _, err := c.BeginTransaction(ctx); status.Code(err) != codes.Unimplemented || !strings.Contains(err.Error(), "no transactions") {
+		t.Errorf("a transaction: %v", err)
+	}
 	if _, err := c.GetSqlInfo(ctx, []flightsql.SqlInfo{flightsql.SqlInfoFlightSqlServerName, flightsql.SqlInfo(999)}); err != nil {
 		t.Error(err)
 	}
+}
+
+// count reads how many rows a list has.
+func count(t *testing.T, c *flightsql.Client, ctx context.Context, list func() (*arrowflight.FlightInfo, error)) (rows int64) { //nolint:revive // the context carries the headers of the client
+	t.Helper()
+	found, err := list()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := c.DoGet(ctx, found.GetEndpoint()[0].GetTicket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Release()
+	for r.Next() {
+		rows += r.RecordBatch().NumRows()
+	}
+	if err := r.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return rows
 }
 
 // Whoever brings no token, another, or one in another way, gets nothing from any call.
