@@ -26,6 +26,7 @@ import (
 	"concordat.dev/coordinator/state"
 	"concordat.dev/coordinator/store"
 	"concordat.dev/coordinator/witness"
+	"concordat.dev/observe"
 	"concordat.dev/protocol/authn"
 	"concordat.dev/protocol/endorse"
 	"concordat.dev/protocol/fault"
@@ -64,12 +65,15 @@ type Config struct {
 	Now         func() time.Time
 	Logger      zerolog.Logger
 	Record      func(Audit)
+	// Tracer makes the spans of calls; the zero one makes none.
+	Tracer observe.Tracer
 }
 
 // API serves all calls of one coordinator.
 type API struct {
 	Config
-	gate gate
+	gate   gate
+	counts *counts
 
 	explains  pace
 	health    health
@@ -115,16 +119,16 @@ func New(cfg Config) *API {
 	if cfg.CosignLimit == 0 {
 		cfg.CosignLimit = cosignLimit
 	}
-	a := &API{Config: cfg, denials: map[string]int{}}
+	a := &API{Config: cfg, denials: map[string]int{}, counts: newCounts()}
 	a.health.started = cfg.Now()
-	a.gate = gate{state: cfg.State, sync: cfg.Replica.Sync, now: cfg.Now, log: cfg.Logger, record: cfg.Record, denied: a.denied}
+	a.gate = gate{state: cfg.State, sync: cfg.Replica.Sync, now: cfg.Now, log: cfg.Logger, record: cfg.Record, counts: a.counts, denied: a.denied}
 	return a
 }
 
 // People serves people, who sign their requests or whose page has a session. Only the status of the mesh, and where to sign in, is told to
 // anybody.
 func (a *API) People() http.Handler {
-	options := []connect.HandlerOption{connect.WithReadMaxBytes(maxRequest), connect.WithInterceptors(faults{a})}
+	options := []connect.HandlerOption{connect.WithReadMaxBytes(maxRequest), connect.WithInterceptors(observe.Calls{Tracer: a.Tracer}, counted{a.counts}, faults{a})}
 	mux := http.NewServeMux()
 	mux.Handle(concordatv1connect.NewAnalystServiceHandler(analystService{a}, options...))
 	mux.Handle(concordatv1connect.NewParticipantServiceHandler(participantService{a}, options...))
@@ -140,7 +144,16 @@ func (a *API) People() http.Handler {
 	parts.HandleFunc("PUT /upload/{id}/parts/{number}", a.putPart)
 	parts.HandleFunc("PUT "+HandoverPath, a.takePackage)
 	parts.Handle("/", a.authenticated(mux))
-	return a.admitted(parts)
+	return numbered(a.admitted(parts))
+}
+
+// numbered gives each request an id, which the answer, the log's lines and errors name.
+func numbered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := observe.NewRequest()
+		w.Header().Set(observe.HeaderRequest, id)
+		next.ServeHTTP(w, r.WithContext(observe.WithRequest(r.Context(), id)))
+	})
 }
 
 // authenticated verifies who signed a request. Unsigned ones go on without a key, which gate.admit refuses.
@@ -175,8 +188,8 @@ func (a *API) verifier() (*authn.Verifier, error) {
 // Marbles serves workers, over mutual TLS that admits that type alone.
 func (a *API) Marbles() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle(concordatv1connect.NewCoordinatorServiceHandler(workerService{a}, connect.WithInterceptors(faults{a})))
-	mux.Handle(concordatv1connect.NewFollowServiceHandler(followService{a}, connect.WithInterceptors(faults{a})))
+	mux.Handle(concordatv1connect.NewCoordinatorServiceHandler(workerService{a}, connect.WithInterceptors(observe.Calls{}, counted{a.counts}, faults{a})))
+	mux.Handle(concordatv1connect.NewFollowServiceHandler(followService{a}, connect.WithInterceptors(observe.Calls{}, counted{a.counts}, faults{a})))
 	return mux
 }
 
@@ -240,7 +253,7 @@ func (f faults) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 		res, err := next(ctx, req)
 		if err != nil {
-			return nil, f.out(req.Spec().Procedure, err)
+			return nil, f.out(ctx, req.Spec().Procedure, err)
 		}
 		return res, nil
 	}
@@ -250,7 +263,7 @@ func (f faults) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 func (f faults) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
 		if err := next(ctx, conn); err != nil {
-			return f.out(conn.Spec().Procedure, err)
+			return f.out(ctx, conn.Spec().Procedure, err)
 		}
 		return nil
 	}
@@ -261,13 +274,13 @@ func (faults) WrapStreamingClient(next connect.StreamingClientFunc) connect.Stre
 	return next
 }
 
-func (f faults) out(procedure string, err error) error {
+func (f faults) out(ctx context.Context, procedure string, err error) error {
 	if moved := f.moved(procedure); moved != nil {
 		err = moved // what failed while the ledger went away, went wrong for no other reason that matters
 	}
 	out := fault.Connect(err)
 	if out.Code() == connect.CodeInternal {
-		f.Logger.Error().Err(err).Str(fieldOperation, procedure[strings.LastIndexByte(procedure, '/')+1:]).Msg("call failed")
+		observe.Log(ctx, f.Logger).Error().Err(err).Str(fieldOperation, procedure[strings.LastIndexByte(procedure, '/')+1:]).Msg("call failed")
 	}
 	return f.tellMoved(out)
 }

@@ -77,7 +77,7 @@ func (s documentService) Try(ctx context.Context, req *connect.Request[concordat
 		return r.Msg, nil
 	})
 	if err != nil {
-		return nil, s.workerFault("try", err)
+		return nil, s.workerFault(ctx, "try", err)
 	}
 	return connect.NewResponse(&concordatv1.TryResponse{Answer: analysis.GetAnswer()}), nil
 }

@@ -10,6 +10,7 @@ import (
 	"concordat.dev/coordinator/dispatch"
 	"concordat.dev/coordinator/state"
 	"concordat.dev/coordinator/store"
+	"concordat.dev/observe"
 	"concordat.dev/protocol/answer"
 	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/fault"
@@ -48,7 +49,7 @@ func (a *API) release(ctx context.Context, reserved state.Reserved) (released, e
 		if !errors.Is(err, store.ErrMissing) && !errors.Is(err, store.ErrDigest) {
 			return released{}, fault.New("query", fault.Unavailable, err)
 		}
-		a.Logger.Warn().Err(err).Str(fieldQuery, stored.ID).Msg("stored release is gone, computing it again")
+		observe.Log(ctx, a.Logger).Warn().Err(err).Str(fieldQuery, stored.ID).Msg("stored release is gone, computing it again")
 		lost = stored.Object
 	}
 	paid, ok := a.State.Query(reserved.Query.PaidBy)
@@ -104,16 +105,16 @@ func (a *API) run(ctx context.Context, q state.Query) (sealedRelease, *answer.Fa
 		return sealedRelease{}, nil, lag
 	}
 	if errors.Is(err, dispatch.ErrNoWorker) || errors.Is(err, dispatch.ErrTooLarge) { // asking again is free, and may find one
-		return sealedRelease{}, nil, a.workerFault("execute", err)
+		return sealedRelease{}, nil, a.workerFault(ctx, "execute", err)
 	}
 	failure := &answer.Failure{Message: failedMessage, Incident: request.GetIncident()}
 	if err != nil {
-		a.Logger.Error().Err(err).Str(fieldQuery, q.ID).Str(fieldIncident, failure.Incident).Msg("execution failed")
+		observe.Log(ctx, a.Logger).Error().Err(err).Str(fieldQuery, q.ID).Str(fieldIncident, failure.Incident).Msg("execution failed")
 		return sealedRelease{}, failure, nil
 	}
 	got, err := answer.Parse(done.GetAnswer())
 	if err != nil || got.Verdict != answer.Released || len(done.GetReceiptBody()) == 0 {
-		a.Logger.Error().Err(err).Str(fieldQuery, q.ID).Str(fieldIncident, failure.Incident).Msg("execution gave no release")
+		observe.Log(ctx, a.Logger).Error().Err(err).Str(fieldQuery, q.ID).Str(fieldIncident, failure.Incident).Msg("execution gave no release")
 		return sealedRelease{}, failure, nil
 	}
 	return sealedRelease{Answer: done.GetAnswer(), ReceiptBody: done.GetReceiptBody(), Grant: request.GetGrant()}, nil, nil

@@ -9,6 +9,7 @@ import (
 
 	"concordat.dev/coordinator/signin"
 	"concordat.dev/coordinator/state"
+	"concordat.dev/observe"
 	"concordat.dev/protocol/authn"
 	"concordat.dev/protocol/fault"
 	"concordat.dev/protocol/key"
@@ -156,6 +157,7 @@ type gate struct {
 	now    func() time.Time
 	log    zerolog.Logger
 	record func(Audit)
+	counts *counts
 	denied func(context.Context, actor, operation, string, error) // keeps who was denied what, for owners and auditors
 }
 
@@ -166,13 +168,14 @@ func (g *gate) admit(ctx context.Context, op operation, collaboration string) (a
 		At: g.now().UTC(), Operation: string(op), Collaboration: collaboration, Person: who.person, Participant: who.participant,
 	}
 	a.Key = who.caller()
-	event := g.log.Info()
+	log := observe.Log(ctx, g.log)
+	event := log.Info()
 	if op == opExplain {
-		event = g.log.Debug() // one with every pause in typing
+		event = log.Debug() // one with every pause in typing
 	}
 	if err != nil {
 		a.Denied = err.Error()
-		event = g.log.Warn().Str(fieldDenied, a.Denied)
+		event = log.Warn().Str(fieldDenied, a.Denied)
 	}
 	event.Str(fieldOperation, a.Operation).Str(fieldCollaboration, collaboration).Str(fieldKey, a.Key).
 		Str(fieldPerson, a.Person).Str(fieldParticipant, a.Participant)
@@ -183,6 +186,7 @@ func (g *gate) admit(ctx context.Context, op operation, collaboration string) (a
 	if g.record != nil {
 		g.record(a)
 	}
+	g.counts.judged(op, err)
 	if fault.KindOf(err) == fault.Forbidden && op != opExplain {
 		g.denied(ctx, who, op, collaboration, err)
 	}

@@ -153,7 +153,7 @@ func (s handoverService) handOver(ctx context.Context, successor []byte, drain t
 		return r.Msg, nil
 	})
 	if err != nil {
-		return state.Handover{}, s.workerFault("hand over", err)
+		return state.Handover{}, s.workerFault(ctx, "hand over", err)
 	}
 	done, _, err := state.Submit(ctx, s.Replica, s.Now(), state.HandOver{Successor: successor, Worker: sealed.GetSealed()})
 	return done, err

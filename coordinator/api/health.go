@@ -2,17 +2,23 @@ package api
 
 import (
 	"context"
-	"runtime/debug"
 	"sync"
 	"time"
 
 	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
+	"concordat.dev/protocol/version"
 )
 
 // How long asking the object store and the cluster may take for the status, and how often the store is asked.
 const (
 	healthLimit  = 500 * time.Millisecond
 	storageEvery = 10 * time.Second
+)
+
+// What is told of the object store.
+const (
+	storageOK      = "ok"
+	storageFailing = "failing"
 )
 
 // health is what a coordinator tells of itself, without any data.
@@ -39,7 +45,7 @@ func (a *API) fitness(ctx context.Context) fitness {
 
 // tell fills in how this coordinator is.
 func (f fitness) tell(out *concordatv1.StatusResponse) {
-	out.Version, out.Started, out.CaughtUp, out.Storage = build(), instant(f.health.started), f.caughtUp, f.storage
+	out.Version, out.Started, out.CaughtUp, out.Storage = version.Number, instant(f.health.started), f.caughtUp, f.storage
 	given, waiting := f.Workers.Load()
 	out.Running, out.Waiting = uint32(given), uint32(waiting) //nolint:gosec // never negative, and few
 	for _, w := range f.Workers.Workers() {
@@ -57,28 +63,11 @@ func (a *API) storage(ctx context.Context) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if now := a.Now(); h.storage == "" || now.Sub(h.checked) >= storageEvery {
-		h.checked, h.storage = now, "ok"
+		h.checked, h.storage = now, storageOK
 		if err := a.Store.Check(ctx); err != nil {
 			a.Logger.Warn().Err(err).Msg("the object store does not answer")
-			h.storage = "failing"
+			h.storage = storageFailing
 		}
 	}
 	return h.storage
-}
-
-// build names what runs: the version of the module, or of the source that it was built from, where the build says.
-func build() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return ""
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return s.Value[:min(12, len(s.Value))]
-		}
-	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	return "development"
 }

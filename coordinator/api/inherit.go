@@ -144,7 +144,7 @@ func (a *API) sealEstate(ctx context.Context, e handover.LedgerEstate, identity,
 		return r.Msg, nil
 	})
 	if err != nil {
-		return state.Estate{}, a.workerFault(op, err)
+		return state.Estate{}, a.workerFault(ctx, op, err)
 	}
 	for founding := range e.Texts {
 		if !slices.Contains(taken.GetFoundings(), founding) {

@@ -16,6 +16,7 @@ import (
 
 	"concordat.dev/coordinator/dispatch"
 	"concordat.dev/coordinator/state"
+	"concordat.dev/observe"
 	"concordat.dev/policies/budget"
 	"concordat.dev/policies/mechanism"
 	"concordat.dev/protocol/answer"
@@ -83,8 +84,19 @@ func (s analystService) Query(ctx context.Context, req *connect.Request[concorda
 // Ask takes a query through its whole life, for the person of the context, and tells each phase as it begins. It returns when the answer may
 // leave; the receipt is there with a release.
 func (a *API) Ask(ctx context.Context, r *concordatv1.QueryRequest, tell func(phase string) error) (answer.Answer, []byte, error) {
-	q := &query{API: a, id: newID(), request: r, begun: time.Now(), tell: tell}
+	if observe.Request(ctx) == "" {
+		ctx = observe.WithRequest(ctx, observe.NewRequest())
+	}
+	w := watched{counts: a.counts, now: a.Now}
+	q := &query{API: a, id: newID(), request: r, begun: time.Now(), tell: func(phase string) error {
+		w.enter(phase)
+		return tell(phase)
+	}}
+	ctx, done := a.Tracer.Span(ctx, "query")
 	out, err := q.run(ctx)
+	done(err)
+	w.leave()
+	a.counts.asked(r.GetExplain(), out.answer, err)
 	if err != nil {
 		return answer.Answer{}, nil, err
 	}
@@ -214,7 +226,7 @@ func (q *query) analyse(ctx context.Context) (answer.Answer, *concordatv1.Analyz
 		return r.Msg, nil
 	})
 	if err != nil {
-		return answer.Answer{}, nil, q.workerFault("analyse", err)
+		return answer.Answer{}, nil, q.workerFault(ctx, "analyse", err)
 	}
 	judged, err := answer.Parse(analysis.GetAnswer())
 	if err != nil {
@@ -228,7 +240,7 @@ func (q *query) analyse(ctx context.Context) (answer.Answer, *concordatv1.Analyz
 }
 
 // workerFault keeps what a worker said about its insides from leaving.
-func (a *API) workerFault(op string, err error) error {
+func (a *API) workerFault(ctx context.Context, op string, err error) error {
 	for _, reason := range []error{dispatch.ErrBusy, dispatch.ErrTooLarge, dispatch.ErrNoWorker} {
 		if errors.Is(err, reason) {
 			return fault.New(op, fault.Unavailable, reason)
@@ -239,7 +251,7 @@ func (a *API) workerFault(op string, err error) error {
 	}
 	f := fault.New(op, fault.Internal, err)
 	f.Incident = newID()
-	a.Logger.Error().Err(err).Str(fieldIncident, f.Incident).Str(fieldOperation, op).Msg("worker failed")
+	observe.Log(ctx, a.Logger).Error().Err(err).Str(fieldIncident, f.Incident).Str(fieldOperation, op).Msg("worker failed")
 	return f
 }
 

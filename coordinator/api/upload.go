@@ -67,6 +67,9 @@ func (s participantService) OpenUpload(ctx context.Context, req *connect.Request
 		if err != nil {
 			return nil, err
 		}
+		if !open {
+			s.counts.uploads.WithLabelValues("opened").Inc()
+		}
 		return connect.NewResponse(&concordatv1.OpenUploadResponse{UploadId: u.ID, Recipient: u.Recipient, Version: u.Version}), nil
 	}
 	return nil, fault.Newf(op, fault.Unavailable, "dataset %s changes all the time: try again", id)
@@ -86,7 +89,7 @@ func (s participantService) offer(ctx context.Context, m state.Manifest, who act
 		return r.Msg, nil
 	})
 	if err != nil {
-		return state.Upload{}, s.workerFault("open upload", err)
+		return state.Upload{}, s.workerFault(ctx, "open upload", err)
 	}
 	u.Recipient, u.IdentityWrap = offered.GetRecipient(), offered.GetIdentityWrap()
 	u, _, err = state.Submit(ctx, s.Replica, s.Now(), state.OpenUpload{Upload: u})
@@ -226,6 +229,7 @@ func (s participantService) CompleteUpload(ctx context.Context, req *connect.Req
 		if u, err = s.ingest(ctx, u, req.Msg.GetStatement(), parts, tell); err != nil {
 			return err
 		}
+		s.counts.uploads.WithLabelValues("completed").Inc()
 	}
 	s.clean(ctx, u) // also when it was closed before: whoever closed it may have died over this
 	return stream.Send(&concordatv1.CompleteUploadEvent{Event: &concordatv1.CompleteUploadEvent_Report{Report: u.Report}, Registered: u.State == state.UploadRegistered})
@@ -299,7 +303,7 @@ func (s participantService) ingest(ctx context.Context, u state.Upload, statemen
 		return r.Msg, nil
 	})
 	if err != nil {
-		return state.Upload{}, s.workerFault("complete upload", err)
+		return state.Upload{}, s.workerFault(ctx, "complete upload", err)
 	}
 	end := state.CloseUpload{Upload: u.ID, Report: done.GetReport()}
 	if sealed := done.GetSealed(); done.GetAccepted() && sealed != nil {

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -66,13 +67,16 @@ type client struct {
 
 // Pool is the workers that announced themselves to this coordinator.
 type Pool struct {
-	http *http.Client
-	log  zerolog.Logger
+	http    *http.Client
+	through connect.ClientOption
+	log     zerolog.Logger
 
 	mu       sync.Mutex
 	workers  map[string]*entry
 	announce chan struct{} // closed when somebody announces
 	waiting  int           // pieces of work that no worker takes now
+
+	calls [len(outcomes)]atomic.Uint64 // by what came of them
 }
 
 type entry struct {
@@ -87,8 +91,8 @@ type TLS interface {
 	ClientTLS(wantType string) *tls.Config
 }
 
-// New makes an empty pool.
-func New(identity TLS, log zerolog.Logger) *Pool {
+// New makes an empty pool. The interceptors see all calls to workers.
+func New(identity TLS, log zerolog.Logger, calls ...connect.Interceptor) *Pool {
 	transport := &http.Transport{
 		TLSClientConfig:     identity.ClientTLS(marble.Worker),
 		ForceAttemptHTTP2:   true,
@@ -96,7 +100,7 @@ func New(identity TLS, log zerolog.Logger) *Pool {
 		IdleConnTimeout:     time.Minute,
 		HTTP2:               &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 10 * time.Second},
 	}
-	return &Pool{http: &http.Client{Transport: transport}, log: log, workers: map[string]*entry{}, announce: make(chan struct{})}
+	return &Pool{http: &http.Client{Transport: transport}, through: connect.WithInterceptors(calls...), log: log, workers: map[string]*entry{}, announce: make(chan struct{})}
 }
 
 // Announce notes that a worker serves.
@@ -107,7 +111,7 @@ func (p *Pool) Announce(w Worker) {
 	e := p.workers[w.ID]
 	if e == nil || e.Address != w.Address {
 		url, limit := "https://"+w.Address, connect.WithReadMaxBytes(maxResponse)
-		e = &entry{coming: map[string]int{}, client: client{concordatv1connect.NewWorkerServiceClient(p.http, url, limit), concordatv1connect.NewWorkerHandoverServiceClient(p.http, url, limit)}}
+		e = &entry{coming: map[string]int{}, client: client{concordatv1connect.NewWorkerServiceClient(p.http, url, limit, p.through), concordatv1connect.NewWorkerHandoverServiceClient(p.http, url, limit, p.through)}}
 		p.workers[w.ID] = e
 		p.log.Info().Str("worker", w.ID).Str("address", w.Address).Msg("worker announced itself")
 	}
@@ -194,6 +198,7 @@ func Do[T any](ctx context.Context, p *Pool, datasets []string, work func(contex
 		result, err := work(ctx, e.client)
 		outcome := judge(err)
 		p.give(e, datasets, outcome)
+		p.calls[outcome].Add(1)
 		switch {
 		case err == nil || ctx.Err() != nil || outcome == meant:
 			return result, err

@@ -18,6 +18,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"concordat.dev/observe"
 	"concordat.dev/protocol/key"
 )
 
@@ -74,6 +75,10 @@ type Config struct {
 	Time string `yaml:"time,omitempty"`
 	// Election is how long a leader may be silent before the others choose another one: 1s when empty, more between distant sites.
 	Election time.Duration `yaml:"election,omitempty"`
+	// Metrics says where this process tells of itself to whoever runs it (docs/METRICS.md): nowhere when it is left out.
+	Metrics *observe.Metrics `yaml:"metrics,omitempty"`
+	// Tracing says where traces of requests go: nowhere when it is left out. They hold ids alone.
+	Tracing *observe.Tracing `yaml:"tracing,omitempty"`
 	// LogLevel is debug, info (default), warn or error.
 	LogLevel string `yaml:"log_level,omitempty"`
 }
@@ -155,6 +160,12 @@ func (c Config) check() error {
 	if c.SignIn != nil {
 		err := c.SignIn.check(c.Mode)
 		need(err == nil, "sign_in: %w", err)
+	}
+	if err := c.Metrics.Check(); err != nil {
+		errs = append(errs, fmt.Errorf("metrics.%w", err))
+	}
+	if err := c.Tracing.Check(); err != nil {
+		errs = append(errs, fmt.Errorf("tracing.%w", err))
 	}
 	self := false
 	seen := map[string]bool{}

@@ -25,13 +25,11 @@ import (
 	"concordat.dev/coordinator/state"
 	"concordat.dev/coordinator/store"
 	"concordat.dev/coordinator/witness"
+	"concordat.dev/observe"
 	"concordat.dev/policies/approval"
 	"concordat.dev/protocol/key"
 	"concordat.dev/protocol/marble"
 )
-
-// version names this program to clients.
-const version = "concordat-coordinator/0.1"
 
 // Server is a running coordinator.
 type Server struct {
@@ -48,11 +46,14 @@ type Server struct {
 
 	sessions *signin.Sessions // nil where nobody can sign in
 
-	flight *flight.Server // nil where it is not served
-	http   []*http.Server
-	cancel context.CancelFunc
-	done   sync.WaitGroup
-	failed chan error
+	flight  *flight.Server  // nil where it is not served
+	metrics *observe.Server // likewise
+	tracer  observe.Tracer
+	untrace func(context.Context) error
+	http    []*http.Server
+	cancel  context.CancelFunc
+	done    sync.WaitGroup
+	failed  chan error
 }
 
 const (
@@ -119,7 +120,10 @@ func (s *Server) start(ctx, background context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.workers = dispatch.New(s.identity, s.log)
+	if err := s.traced(ctx); err != nil {
+		return err
+	}
+	s.workers = dispatch.New(s.identity, s.log, observe.Calls{Tracer: s.tracer})
 	s.cosign = witness.New(witness.Config{
 		State: s.state, Replica: s.node, Addresses: s.cfg.witnesses(), Now: time.Now, Logger: s.log,
 	})
@@ -129,7 +133,7 @@ func (s *Server) start(ctx, background context.Context) error {
 	s.api = api.New(api.Config{
 		State: s.state, Replica: s.node, Address: s.cfg.announced(), Workers: s.workers, Store: s.store, Root: root, Identity: s.identity, Cosign: s.cosign,
 		CosignLimit: s.cfg.WitnessTimeout, Sessions: s.sessions,
-		Now: time.Now, Logger: s.log,
+		Now: time.Now, Logger: s.log, Tracer: s.tracer,
 	})
 	s.done.Go(func() { s.found(background) })
 	people := http.NewServeMux()
@@ -145,6 +149,7 @@ func (s *Server) start(ctx, background context.Context) error {
 		s.serve(s.cfg.Listen.API, everything, public),
 		s.serve(s.cfg.Listen.Mesh, s.api.Marbles(), marbles),
 		s.serveFlight(),
+		s.observed(),
 	)
 }
 
@@ -245,12 +250,8 @@ func (s *Server) initialise(ctx context.Context) error {
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), time.Second)
 	defer cancel()
-	if s.node.Removed() {
-		http.Error(w, raft.ErrRemoved.Error(), http.StatusServiceUnavailable)
-		return
-	}
-	if err := s.node.Sync(ctx); err != nil || s.state.Basis().Ledger == "" {
-		http.Error(w, "no leader or no ledger yet", http.StatusServiceUnavailable)
+	if err := s.fit(ctx); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -261,7 +262,7 @@ func (s *Server) Close(ctx context.Context) error {
 	s.cancel()
 	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
 	defer cancel()
-	var errs []error
+	errs := []error{s.metrics.Close()}
 	if s.flight != nil {
 		s.flight.Close(ctx)
 	}
@@ -279,6 +280,9 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
+	}
+	if s.untrace != nil {
+		errs = append(errs, s.untrace(ctx))
 	}
 	return errors.Join(errs...)
 }
