@@ -177,3 +177,13 @@ func link(from, to string) (err error) {
 	}
 	return out.Close()
 }
+
+// Elsewhere is a mesh whose processes other means run, where a home says that it is (`concordat mesh adopt`).
+func Elsewhere(tb testing.TB, home string) *Mesh {
+	tb.Helper()
+	at, err := mesh.Open(home)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return &Mesh{Mesh: at, Home: home, tb: tb, bin: Binaries(tb)}
+}

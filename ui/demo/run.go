@@ -42,6 +42,9 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
+	if m, err := mesh.Open(r.Home); err == nil && m.State().Elsewhere {
+		return r.elsewhere(ctx, m.State(), keys)
+	}
 	r.heading("A mesh on this machine: MarbleRun, three coordinators, two workers")
 	people, err := openPeople(r.path("demo", "people.json"), r.Port)
 	if err != nil {
@@ -77,16 +80,11 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		}
 		died <- failure
 	}()
-	for _, step := range []func(context.Context) error{
-		func(ctx context.Context) error { return r.agree(ctx, keys) },
-		r.upload, r.study, r.receipts, r.refusal, r.budget,
-	} {
-		if err := step(ctx); err != nil {
-			if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
-				return cause
-			}
-			return err
+	if err := r.steps(ctx, keys); err != nil {
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+			return cause
 		}
+		return err
 	}
 	r.next(m.State())
 	if r.Once {
@@ -94,6 +92,30 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	fmt.Fprintln(r.Out, "\nThe mesh stays up. Ctrl-C ends it.")
 	return <-died
+}
+
+// steps are the whole demo, on a mesh that is up.
+func (r *run) steps(ctx context.Context, keys map[string]string) error {
+	for _, step := range []func(context.Context) error{
+		func(ctx context.Context) error { return r.agree(ctx, keys) },
+		r.upload, r.study, r.receipts, r.refusal, r.budget,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// elsewhere runs the demo on a mesh whose processes other means run, such as docker-compose.yml, and leaves it up. Nobody signs in on its pages.
+func (r *run) elsewhere(ctx context.Context, s mesh.State, keys map[string]string) error {
+	r.heading(fmt.Sprintf("A mesh that runs elsewhere: coordinators at %s and %d more", s.Coordinators[0].API, len(s.Coordinators)-1))
+	r.say("SIMULATION: no enclave hardware, nothing there is protected from its hosts")
+	if err := r.steps(ctx, keys); err != nil {
+		return fmt.Errorf("%w\nits founder has to be the key of %s in %s", err, Organisations[0].ID, r.keyFile(Organisations[0].ID))
+	}
+	r.heading(fmt.Sprintf("Done in %s", time.Since(r.started).Round(100*time.Millisecond)))
+	return nil
 }
 
 func (r *run) heading(text string) { fmt.Fprintf(r.Out, "\n== %s\n", text) }
