@@ -15,6 +15,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"concordat.dev/observe"
 	"concordat.dev/worker/admission"
 )
 
@@ -58,6 +59,10 @@ type Config struct {
 	Queue int `yaml:"queue,omitempty"`
 	// Threads is the number of the engine's threads; 0: one a core.
 	Threads int `yaml:"threads,omitempty"`
+	// Metrics says where this process tells of itself to whoever runs it (docs/METRICS.md): nowhere when it is left out.
+	Metrics *observe.Metrics `yaml:"metrics,omitempty"`
+	// Tracing says where traces of requests go: nowhere when it is left out. They hold ids alone.
+	Tracing *observe.Tracing `yaml:"tracing,omitempty"`
 	// LogLevel is debug, info (default), warn or error.
 	LogLevel string `yaml:"log_level,omitempty"`
 }
@@ -101,6 +106,12 @@ func (c Config) check() error {
 	if c.Memory != "" {
 		_, err := admission.ParseBytes(c.Memory)
 		need(err == nil, "memory: %v", err)
+	}
+	if err := c.Metrics.Check(); err != nil {
+		errs = append(errs, fmt.Errorf("metrics.%w", err))
+	}
+	if err := c.Tracing.Check(); err != nil {
+		errs = append(errs, fmt.Errorf("tracing.%w", err))
 	}
 	addresses := append([]string{c.Listen}, c.Coordinators...)
 	if c.Announce != "" {

@@ -33,9 +33,6 @@ const (
 	fieldUpload   = "upload"
 )
 
-// version names this program in receipts.
-const version = "concordat-worker/0.1"
-
 // service answers coordinators.
 type service struct{ *Server }
 

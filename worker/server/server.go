@@ -8,11 +8,13 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
 	"github.com/rs/zerolog"
 
+	"concordat.dev/observe"
 	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
 	"concordat.dev/protocol/gen/concordat/v1/concordatv1connect"
 	"concordat.dev/protocol/marble"
@@ -53,6 +55,10 @@ type Server struct {
 	engine   *engine.Engine
 	ingests  *admission.Gate
 	http     *http.Server
+	metrics  *observe.Server // nil where nothing is told
+	tracer   observe.Tracer
+	untrace  func(context.Context) error
+	serving  atomic.Bool
 	done     sync.WaitGroup
 }
 
@@ -82,6 +88,9 @@ func New(ctx context.Context, cfg Config, identity *marble.Identity, log zerolog
 }
 
 func (s *Server) open(ctx context.Context) error {
+	if err := s.traced(ctx); err != nil {
+		return err
+	}
 	sealing, err := s.identity.Derive(followLabel, follow.KeySize)
 	if err != nil {
 		return err
@@ -118,10 +127,14 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	s.cfg.Listen = l.Addr().String()
 	mux := http.NewServeMux()
-	mux.Handle(concordatv1connect.NewWorkerServiceHandler(service{s}, connect.WithReadMaxBytes(maxRequest)))
-	mux.Handle(concordatv1connect.NewWorkerHandoverServiceHandler(service{s}, connect.WithReadMaxBytes(maxRequest)))
+	calls := connect.WithInterceptors(observe.Calls{Tracer: s.tracer, Trusted: true}) // coordinators of this mesh alone
+	mux.Handle(concordatv1connect.NewWorkerServiceHandler(service{s}, connect.WithReadMaxBytes(maxRequest), calls))
+	mux.Handle(concordatv1connect.NewWorkerHandoverServiceHandler(service{s}, connect.WithReadMaxBytes(maxRequest), calls))
 	s.http = &http.Server{Handler: mux, TLSConfig: s.identity.ServerTLS(marble.Coordinator), ReadHeaderTimeout: headerTimeout}
-	failed := make(chan error, 1)
+	failed := make(chan error, 2)
+	if err := s.observed(failed); err != nil {
+		return errors.Join(err, l.Close())
+	}
 	s.done.Go(func() {
 		if err := s.http.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
 			failed <- fmt.Errorf("worker: serve: %w", err)
@@ -132,6 +145,8 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	s.done.Go(func() { s.sweep(ctx) })
 	s.log.Info().Str("listen", s.cfg.Listen).Msg("worker serves")
+	s.serving.Store(true)
+	defer s.serving.Store(false)
 	select {
 	case <-ctx.Done():
 		return nil
@@ -197,6 +212,7 @@ func (s *Server) Close() error {
 			errs = append(errs, s.http.Close())
 		}
 	}
+	errs = append(errs, s.metrics.Close())
 	s.done.Wait()
 	if s.engine != nil {
 		errs = append(errs, s.engine.Close())
@@ -206,6 +222,11 @@ func (s *Server) Close() error {
 	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
+	}
+	if s.untrace != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+		defer cancel()
+		errs = append(errs, s.untrace(ctx))
 	}
 	return errors.Join(errs...)
 }

@@ -9,6 +9,7 @@ import (
 	"connectrpc.com/connect"
 	"filippo.io/age"
 
+	"concordat.dev/observe"
 	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/document"
 	"concordat.dev/protocol/dsse"
@@ -91,7 +92,7 @@ func (s service) Ingest(ctx context.Context, req *connect.Request[concordatv1.In
 		return nil, connectError(fault.New(op, fault.Invalid, err))
 	case err != nil:
 		if ctx.Err() == nil {
-			s.log.Error().Err(err).Str(fieldUpload, m.GetUploadId()).Str(fieldDataset, m.GetDataset()).Msg("ingest failed")
+			observe.Log(ctx, s.log).Error().Err(err).Str(fieldUpload, m.GetUploadId()).Str(fieldDataset, m.GetDataset()).Msg("ingest failed")
 		}
 		return nil, connectError(fault.New(op, fault.Internal, err))
 	}

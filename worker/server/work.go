@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 
+	"concordat.dev/observe"
 	"concordat.dev/protocol/answer"
 	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/fault"
@@ -101,7 +102,9 @@ func (s *Server) execute(ctx context.Context, a *query.Analysis, requests []load
 }
 
 func (s *Server) run(ctx context.Context, a *query.Analysis, work loader.Work, key noise.Key) (answer.Answer, error) {
-	held, err := s.loader.Acquire(ctx, work)
+	waiting, admitted := s.tracer.Span(ctx, "acquire")
+	held, err := s.loader.Acquire(waiting, work)
+	admitted(err)
 	if err != nil {
 		return answer.Answer{}, err
 	}
@@ -129,10 +132,10 @@ func (s *Server) failed(ctx context.Context, r *concordatv1.ExecuteRequest, err 
 	case errors.Is(err, admission.ErrBusy):
 		return connectError(fault.New("execute", fault.Busy, admission.ErrBusy))
 	case errors.Is(err, loader.ErrTooLarge):
-		s.log.Warn().Str(fieldIncident, r.GetIncident()).Err(err).Msg("query does not fit into memory")
+		observe.Log(ctx, s.log).Warn().Str(fieldIncident, r.GetIncident()).Err(err).Msg("query does not fit into memory")
 		return connectError(fault.New("execute", fault.TooLarge, loader.ErrTooLarge))
 	}
-	event := s.log.Error().Str(fieldIncident, r.GetIncident()).Err(err)
+	event := observe.Log(ctx, s.log).Error().Str(fieldIncident, r.GetIncident()).Err(err)
 	var f *engine.Failure
 	if errors.As(err, &f) && s.cfg.Mode == "simulation" {
 		event = event.AnErr("cause", f.Cause) // on hardware the host reads this log
