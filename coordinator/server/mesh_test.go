@@ -335,9 +335,9 @@ func (p person) complete(id string, target upload.Target, parts []upload.Part) (
 }
 
 // ready is a mesh with a manifest in force and data in both datasets.
-func ready(t testing.TB, workers int, change func(*document.Bundle)) *mesh {
+func ready(t testing.TB, workers int, change func(*document.Bundle), each ...func(*server.Config)) *mesh {
 	t.Helper()
-	m := newMesh(t, workers)
+	m := newMesh(t, workers, each...)
 	s := m.manifest(1, change)
 	m.activate(1, s)
 	for who, dataset := range map[string]string{"dana": "clinic.patients", "rita": "registry.events"} {
