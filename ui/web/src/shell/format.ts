@@ -48,3 +48,8 @@ export function shortDigest(digest: string): string {
   const hex = digest.replace(/^sha256:/, "");
   return hex.length > 16 ? `${hex.slice(0, 8)}…${hex.slice(-4)}` : hex;
 }
+
+/** A number with its noun, for instance "1 check" or "3 checks". */
+export function count(n: number, noun: string): string {
+  return `${formatInteger(n)} ${noun}${n === 1 ? "" : "s"}`;
+}
