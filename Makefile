@@ -15,6 +15,7 @@ PROTOC_GEN_GO      := v1.36.11
 PROTOC_GEN_CONNECT := v1.21.1
 VERSITYGW          := v1.0.14
 AZURITE            := 3.37.0
+FLIGHT_SQL_JDBC    := 18.3.0
 
 TOOLS   := $(CURDIR)/.tools
 MODULES := protocol observe sql policies worker ui coordinator integration
@@ -59,13 +60,35 @@ demo: build
 
 ## test: every module built alone, vetted and tested
 .PHONY: test
-test: build
+test: build client-tools
 	@for m in $(MODULES) tools/attest tools/quotes tools/tlog; do \
 	  echo "test   $$m"; \
 	  (cd $$m && go build $(TAGS) ./... && go vet $(TAGS) ./... && go test $(TAGS) -timeout $(TIMEOUT) ./...); \
 	done
 	@echo "test   ui/web"
 	@cd ui/web && npm run --silent check && npm test --silent
+
+## clients: the study by database/sql, Python with ADBC, JDBC and our Python package, against a real mesh; installs into .tools what is missing
+.PHONY: clients
+clients: build client-tools
+	@[ ! -x $(PYTHON_CLIENTS)/bin/python ] || { cd ui/python && $(PYTHON_CLIENTS)/bin/ruff check . && $(PYTHON_CLIENTS)/bin/ruff format --check . && $(PYTHON_CLIENTS)/bin/mypy; }
+	@cd integration && go test $(TAGS) -count 1 -v -timeout $(TIMEOUT) ./clients
+
+# client-tools installs clients in other languages, each if it can: their tests say that they are skipped where it cannot.
+PYTHON_CLIENTS := $(TOOLS)/clients/python
+JDBC_CLIENT    := $(TOOLS)/clients/flight-sql-jdbc-driver.jar
+.PHONY: client-tools
+client-tools:
+	@[ $(PYTHON_CLIENTS)/.done -nt integration/clients/requirements.txt ] || { \
+	  echo "install Python clients into .tools"; rm -rf $(PYTHON_CLIENTS); \
+	  python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' && python3 -m venv $(PYTHON_CLIENTS) && \
+	  $(PYTHON_CLIENTS)/bin/pip install -q --disable-pip-version-check -r integration/clients/requirements.txt && touch $(PYTHON_CLIENTS)/.done; \
+	} || { rm -rf $(PYTHON_CLIENTS); echo "the Python clients are not tested: they need python3 (3.11 or newer) with venv, and PyPI"; }
+	@[ -f $(JDBC_CLIENT) ] || { \
+	  command -v java >/dev/null && echo "install the JDBC driver into .tools" && mkdir -p $(TOOLS)/clients && \
+	  mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy -Dartifact=org.apache.arrow:flight-sql-jdbc-driver:$(FLIGHT_SQL_JDBC) \
+	    -DoutputDirectory=$(TOOLS)/clients -Dmdep.stripVersion=true; \
+	} || echo "the JDBC driver is not tested: it needs Java 17, mvn and Maven Central"
 
 ## bench: lines "figure NAME VALUE UNIT"
 .PHONY: bench
@@ -76,16 +99,17 @@ bench: build
 # image-roots: below ROOTS a folder for each program, as its image has it under /opt/concordat. That of concordat has the measurements
 # that `concordat mesh setup` sets MarbleRun's manifest by.
 ROOTS  ?= $(CURDIR)/.images
+BIN    ?= $(CURDIR)/bin
 IMAGES := concordat concordat-coordinator concordat-worker marblerun-coordinator versitygw
 # Times of files in images are the commit's, as of whatever else wants to be built again the same.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 .PHONY: image-roots
-image-roots: $(if $(wildcard bin/concordat-worker),,binaries) $(TOOLS)/versitygw-$(VERSITYGW)/versitygw
+image-roots: $(if $(wildcard $(BIN)/concordat-worker),,binaries) $(TOOLS)/versitygw-$(VERSITYGW)/versitygw
 	@rm -rf "$(ROOTS)" && for p in $(IMAGES); do \
-	  file=bin/$$p; [ $$p != versitygw ] || file=$(TOOLS)/versitygw-$(VERSITYGW)/versitygw; \
+	  file=$(BIN)/$$p; [ $$p != versitygw ] || file=$(TOOLS)/versitygw-$(VERSITYGW)/versitygw; \
 	  install -D -m 0755 $$file "$(ROOTS)/$$p/$$p"; \
 	done
-	@cd bin && sha256sum concordat-coordinator concordat-worker marblerun-coordinator > "$(ROOTS)/concordat/measurements"
+	@cd $(BIN) && sha256sum concordat-coordinator concordat-worker marblerun-coordinator > "$(ROOTS)/concordat/measurements"
 	@find "$(ROOTS)" -exec touch -h -d @$(SOURCE_DATE_EPOCH) {} +
 
 ## images: the images of docker-compose.yml around the binaries of bin/, by a Docker engine that needs neither Go nor Node
