@@ -9,9 +9,11 @@ import (
 	"path/filepath"
 	"time"
 
+	"concordat.dev/observe"
 	"concordat.dev/protocol/checkpoint"
 	"concordat.dev/ui/client"
 	"concordat.dev/ui/witness"
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 )
 
@@ -69,7 +71,7 @@ func (a *app) witnessKey(dir string) error {
 
 func (a *app) witnessRun(folder func() string) *cobra.Command {
 	var logs []string
-	var listen, cert, key string
+	var listen, cert, key, metrics string
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Serve until interrupted",
@@ -88,17 +90,23 @@ cosignature leaves. Requests and answers are public and signed, so plain HTTP is
 			if err != nil {
 				return err
 			}
-			return errors.Join(a.serveWitness(c.Context(), w, listen, cert, key), w.Close())
+			return errors.Join(a.serveWitness(c.Context(), w, listen, metrics, cert, key), w.Close())
 		},
 	}
 	c.Flags().StringArrayVar(&logs, "log", nil, "verifier key NAME+HASH+KEY of a log to follow, repeatable")
 	c.Flags().StringVar(&listen, "listen", "127.0.0.1:7380", "address HOST:PORT")
+	c.Flags().StringVar(&metrics, "metrics", "", "address HOST:PORT of /metrics, /healthz and /readyz for whoever runs it (default: not served)")
 	c.Flags().StringVar(&cert, "cert", "", "certificate chain (PEM)")
 	c.Flags().StringVar(&key, "cert-key", "", "private key of the certificate (PEM)")
 	return c
 }
 
-func (a *app) serveWitness(ctx context.Context, w *witness.Witness, listen, cert, key string) error {
+func (a *app) serveWitness(ctx context.Context, w *witness.Witness, listen, metrics, cert, key string) error {
+	told, err := observe.Listen(&observe.Metrics{Listen: metrics}, w.Observed(), nil, zerolog.Nop())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = told.Close() }()
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
 	if err != nil {
 		return err
@@ -106,7 +114,12 @@ func (a *app) serveWitness(ctx context.Context, w *witness.Witness, listen, cert
 	server := &http.Server{
 		Handler: w.Handler(), ReadHeaderTimeout: witnessTimeout, ReadTimeout: witnessTimeout, WriteTimeout: witnessTimeout, IdleTimeout: time.Minute,
 	}
-	failed := make(chan error, 1)
+	failed := make(chan error, 2)
+	go func() {
+		if err := told.Serve(); err != nil {
+			failed <- err
+		}
+	}()
 	go func() {
 		if cert != "" {
 			failed <- server.ServeTLS(l, cert, key)

@@ -64,6 +64,12 @@ func (s *State) addresses() []address {
 		c := &s.Coordinators[i]
 		all = append(all, address{&c.Flight, "Flight SQL of " + c.Name})
 	}
+	for i := range s.Coordinators {
+		all = append(all, address{&s.Coordinators[i].Metrics, "metrics of " + s.Coordinators[i].Name})
+	}
+	for i := range s.Workers {
+		all = append(all, address{&s.Workers[i].Metrics, "metrics of " + s.Workers[i].Name})
+	}
 	return all
 }
 

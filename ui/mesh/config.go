@@ -17,6 +17,7 @@ type coordinatorConfig struct {
 	Voters      []voter  `yaml:"voters,omitempty"`
 	Founders    []string `yaml:"founders"`
 	Mesh        pins     `yaml:"mesh"`
+	Metrics     *metrics `yaml:"metrics,omitempty"`
 
 	Witnesses      []witness `yaml:"witnesses,omitempty"`
 	SignIn         *signIn   `yaml:"sign_in,omitempty"`
@@ -42,6 +43,18 @@ type listen struct {
 	Flight string `yaml:"flight,omitempty"`
 }
 
+type metrics struct {
+	Listen string `yaml:"listen"`
+}
+
+// metricsAt is nil for a mesh of an earlier build, which has no address for them.
+func metricsAt(address string) *metrics {
+	if address == "" {
+		return nil
+	}
+	return &metrics{address}
+}
+
 type voter struct {
 	Name string `yaml:"name"`
 	Raft string `yaml:"raft"`
@@ -56,8 +69,8 @@ func (m *Mesh) coordinatorConfig(s State, c CoordinatorAddress) coordinatorConfi
 	cfg := coordinatorConfig{
 		Node: c.Name, DataDir: m.path(c.Name, "data"), ObjectStore: s.ObjectStore, Mode: s.Mode,
 		Listen:   listen{Raft: c.Raft, Mesh: c.Mesh, API: c.API, Flight: c.Flight},
-		Founders: s.Founders,
-		Mesh:     pins{MarbleRunManifest: string(s.MarbleRunManifest), Coordinator: string(s.Coordinator)},
+		Founders: s.Founders, Metrics: metricsAt(c.Metrics),
+		Mesh: pins{MarbleRunManifest: string(s.MarbleRunManifest), Coordinator: string(s.Coordinator)},
 
 		AwaitsHandover: s.Succeeds != "", Join: c.Join, Recover: c.Name == m.options.Recover,
 	}
@@ -85,12 +98,13 @@ type workerConfig struct {
 	Announce     string   `yaml:"announce,omitempty"`
 	Coordinators []string `yaml:"coordinators"`
 	Mesh         pins     `yaml:"mesh"`
+	Metrics      *metrics `yaml:"metrics,omitempty"`
 	Memory       string   `yaml:"memory,omitempty"`
 }
 
 func (m *Mesh) workerConfig(s State, w WorkerAddress) workerConfig {
 	cfg := workerConfig{
-		Worker: w.Name, DataDir: m.path(w.Name, "data"), ObjectStore: s.ObjectStore, Mode: s.Mode, Listen: w.Mesh,
+		Worker: w.Name, DataDir: m.path(w.Name, "data"), ObjectStore: s.ObjectStore, Mode: s.Mode, Listen: w.Mesh, Metrics: metricsAt(w.Metrics),
 		Mesh: pins{MarbleRunManifest: string(s.MarbleRunManifest), Coordinator: string(s.Coordinator)},
 	}
 	if total := totalMemory(); total > 0 { // a worker alone would take four fifths; here they share them

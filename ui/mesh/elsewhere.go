@@ -23,6 +23,7 @@ const (
 	PortAPI     = "7300"
 	PortWorker  = "7400"
 	PortFlight  = "7500"
+	PortMetrics = "7600"
 	PortMarbles = "2001" // MarbleRun's own numbers
 	PortClients = "4433"
 
@@ -79,10 +80,11 @@ func (m *Mesh) place(p Plan) {
 	for _, c := range p.Coordinators {
 		s.Coordinators = append(s.Coordinators, CoordinatorAddress{
 			Name: c, API: net.JoinHostPort(c, PortAPI), Mesh: net.JoinHostPort(c, PortMesh), Raft: net.JoinHostPort(c, PortRaft), Flight: net.JoinHostPort(c, PortFlight),
+			Metrics: net.JoinHostPort(c, PortMetrics),
 		})
 	}
 	for _, w := range p.Workers {
-		s.Workers = append(s.Workers, WorkerAddress{Name: w, Mesh: net.JoinHostPort(w, PortWorker)})
+		s.Workers = append(s.Workers, WorkerAddress{Name: w, Mesh: net.JoinHostPort(w, PortWorker), Metrics: net.JoinHostPort(w, PortMetrics)})
 	}
 }
 
@@ -108,6 +110,7 @@ func (m *Mesh) configure(p Plan) error {
 		at := func(port string) string { return net.JoinHostPort(everywhere, port) }
 		cfg.DataDir, cfg.Announce = p.Data, c.Raft
 		cfg.Listen = listen{Raft: at(PortRaft), Mesh: at(PortMesh), API: at(PortAPI), Flight: at(PortFlight)}
+		cfg.Metrics = metricsAt(at(PortMetrics))
 		if err := m.writeConfig(c.Name, cfg); err != nil {
 			return err
 		}
@@ -115,6 +118,7 @@ func (m *Mesh) configure(p Plan) error {
 	for _, w := range s.Workers {
 		cfg := m.workerConfig(s, w)
 		cfg.DataDir, cfg.Listen, cfg.Announce = p.Data, net.JoinHostPort(everywhere, PortWorker), w.Mesh
+		cfg.Metrics = metricsAt(net.JoinHostPort(everywhere, PortMetrics))
 		cfg.Memory = "" // it sees its own limits, this process does not
 		if err := m.writeConfig(w.Name, cfg); err != nil {
 			return err

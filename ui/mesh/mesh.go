@@ -107,18 +107,20 @@ type MarbleRunAddress struct {
 
 // CoordinatorAddress are the addresses (host:port) of one of our coordinators.
 type CoordinatorAddress struct {
-	Name   string `json:"name"`
-	API    string `json:"api"`              // people
-	Mesh   string `json:"mesh"`             // workers
-	Raft   string `json:"raft"`             // coordinators
-	Flight string `json:"flight,omitempty"` // programs of people, Flight SQL
-	Join   bool   `json:"join,omitempty"`   // it was not of the first ones: with an empty folder it waits to be called
+	Name    string `json:"name"`
+	API     string `json:"api"`               // people
+	Mesh    string `json:"mesh"`              // workers
+	Raft    string `json:"raft"`              // coordinators
+	Flight  string `json:"flight,omitempty"`  // programs of people, Flight SQL
+	Metrics string `json:"metrics,omitempty"` // whoever runs it
+	Join    bool   `json:"join,omitempty"`    // it was not of the first ones: with an empty folder it waits to be called
 }
 
 // WorkerAddress is the address (host:port) of a worker.
 type WorkerAddress struct {
-	Name string `json:"name"`
-	Mesh string `json:"mesh"` // coordinators
+	Name    string `json:"name"`
+	Mesh    string `json:"mesh"`              // coordinators
+	Metrics string `json:"metrics,omitempty"` // whoever runs it
 }
 
 // Pins are the parts of a collaboration's manifest that name this mesh.

@@ -91,12 +91,12 @@ func (m *Mesh) addCoordinator() (string, error) {
 	for taken("coordinator-" + strconv.Itoa(n)) {
 		n++
 	}
-	ports, err := choosePorts(0, 4)
+	ports, err := choosePorts(0, 5)
 	if err != nil {
 		return "", err
 	}
 	at := func(i int) string { return net.JoinHostPort(loopback, strconv.Itoa(ports[i])) }
-	c := CoordinatorAddress{Name: "coordinator-" + strconv.Itoa(n), API: at(0), Mesh: at(1), Raft: at(2), Flight: at(3), Join: true}
+	c := CoordinatorAddress{Name: "coordinator-" + strconv.Itoa(n), API: at(0), Mesh: at(1), Raft: at(2), Flight: at(3), Metrics: at(4), Join: true}
 	if err := m.setAside(c.Name); err != nil {
 		return "", err
 	}

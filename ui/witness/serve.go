@@ -48,7 +48,9 @@ func (w *Witness) about(out http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(out, text.String()) // the reader may be gone
 }
 
-func (w *Witness) addCheckpoint(out http.ResponseWriter, r *http.Request) {
+func (w *Witness) addCheckpoint(to http.ResponseWriter, r *http.Request) {
+	out := &answered{ResponseWriter: to, status: http.StatusOK}
+	defer w.count(out)
 	body, err := io.ReadAll(http.MaxBytesReader(out, r.Body, witness.MaxRequest))
 	if err != nil {
 		http.Error(out, "the request could not be read", http.StatusBadRequest)
@@ -111,6 +113,7 @@ func (w *Witness) cosign(body []byte) (string, error) {
 		}
 		l.head = next
 	}
+	l.signed = w.now()
 	_, line, _ := strings.Cut(string(signed), "\n\n")
 	return line, nil
 }

@@ -74,16 +74,19 @@ func Signer(dir string, now func() time.Time) (witness.Signer, error) {
 type Witness struct {
 	signer witness.Signer
 	dir    string
+	now    func() time.Time
 	lock   *os.File
 
-	mu   sync.Mutex
-	logs []*log
+	mu      sync.Mutex
+	logs    []*log
+	answers map[int]uint64 // HTTP status
 }
 
 // log is one log that is followed.
 type log struct {
 	verifier note.Verifier
 	head     head
+	signed   time.Time // when this process cosigned it last
 }
 
 // head is what was seen last of a log. The zero one is that of a log of which nothing was seen.
@@ -98,7 +101,7 @@ func Open(dir string, logs []string, now func() time.Time) (*Witness, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Witness{signer: s, dir: dir}
+	w := &Witness{signer: s, dir: dir, now: now, answers: map[int]uint64{}}
 	if w.lock, err = os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
 		return nil, fmt.Errorf("lock the witness's folder: %w", err)
 	}
