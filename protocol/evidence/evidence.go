@@ -23,9 +23,10 @@ type Kind string
 // The kinds. TDX and SNP are names kept free: nothing verifies them yet. Software is no hardware at all: a key signs what a program says of
 // itself, for tests.
 const (
-	SGX      Kind = "sgx-dcap" // Intel SGX quote, version 3, bare or with the header of Open Enclave as EGo and MarbleRun send it
-	TDX      Kind = "tdx"      // Intel TDX quote, version 4
-	SNP      Kind = "sev-snp"  // AMD SEV-SNP attestation report
+	SGX      Kind = "sgx-dcap"  // Intel SGX quote, version 3, bare or with the header of Open Enclave as EGo and MarbleRun send it
+	TDX      Kind = "tdx"       // Intel TDX quote, version 4
+	SNP      Kind = "sev-snp"   // AMD SEV-SNP attestation report
+	MAA      Kind = "azure-maa" // token of Azure Attestation over an SGX quote: Microsoft's word for what it verified
 	Software Kind = "software"
 )
 
@@ -102,8 +103,12 @@ type Want struct {
 }
 
 // firmware are the states in which secrets are safe from known attacks if the program follows Intel's advice on software; MarbleRun
-// accepts the same by default. AMD's reports carry versions only: see snp.
-var firmware = []string{"UpToDate", "SWHardeningNeeded"}
+// accepts the same by default. AMD's reports carry versions only: see snp. AzureBaseline is Azure Attestation's judgement under a policy that the
+// verifier was given: its tokens name no state.
+var firmware = []string{"UpToDate", "SWHardeningNeeded", AzureBaseline}
+
+// AzureBaseline is the firmware of a platform that Azure Attestation accepted.
+const AzureBaseline = "AzureBaseline"
 
 // Check says why r does not prove w. Evidence made by software fails too, unless simulation is accepted.
 func (r Result) Check(w Want, simulation bool) error {
