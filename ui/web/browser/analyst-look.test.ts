@@ -170,7 +170,9 @@ it("is worked by keyboard alone: completes, follows a suggestion, runs, cancels"
   for (let i = 0; i < " FROM clinic.patients c".length; i++) await page.keyboard.press("ArrowLeft");
   await page.keyboard.type("i");
   await page.getByRole("option", { name: /^id/ }).waitFor();
+  await page.waitForTimeout(200); // the editor takes no completion that has only just appeared
   await page.keyboard.press("Tab");
+  await page.locator(".cm-content", { hasText: "c.id" }).waitFor();
   await page.getByText("Refused for 2 reasons").waitFor();
   await page.keyboard.press("Tab"); // out of the editor, as the page's order has it
   const write = page.getByRole("button", { name: "Write count(DISTINCT c.id)" });
@@ -180,7 +182,7 @@ it("is worked by keyboard alone: completes, follows a suggestion, runs, cancels"
   await page.getByText("Allowed").waitFor();
   await page.keyboard.type(" /* MOCK_SLOW */");
   await page.keyboard.press("Control+Enter");
-  await page.getByText("Reserve the price").first().waitFor();
+  await page.locator('[aria-current="step"]', { hasText: "Reserve" }).waitFor();
   await page.keyboard.press("Escape");
   await page.getByText("stays spent").waitFor();
   await page.context().close();

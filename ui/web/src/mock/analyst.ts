@@ -92,11 +92,11 @@ function months() {
 function wide() {
   const columns = [
     { name: "diagnosis", type: "varchar", kind: "key" },
-    ...Array.from({ length: 7 }, (_, i) => ({ name: `aggregate_${i + 1}`, type: "double", kind: "aggregate" })),
+    ...Array.from({ length: 4 }, (_, i) => ({ name: `aggregate_${i + 1}`, type: "double", kind: "aggregate" })),
   ];
-  const rows = Array.from({ length: 130 }, (_, r) => [
+  const rows = Array.from({ length: 101 }, (_, r) => [
     `group ${r}`,
-    ...Array.from({ length: 7 }, (_, i) => Math.sin(r * (i + 1)) * 1000),
+    ...Array.from({ length: 4 }, (_, i) => Math.sin(r * (i + 1)) * 1000),
   ]);
   return {
     ...answer,
