@@ -19,9 +19,9 @@ import (
 type Metrics struct {
 	// Listen is the address host:port of /metrics, /healthz and /readyz for whoever runs this process; empty: not served. Nobody is asked for
 	// a password: it belongs on loopback, or in a network that only monitoring reaches.
-	Listen string `yaml:"listen"`
+	Listen string `yaml:"listen,omitempty"`
 	// TLS serves with the marble's certificate, which the mesh's root vouches for; false: plain HTTP.
-	TLS bool `yaml:"tls,omitempty"`
+	TLS bool `yaml:"tls,omitempty" default:"false"`
 }
 
 // Check says what is wrong with it.

@@ -22,7 +22,7 @@ import (
 // Tracing is the part of a configuration that says where traces go.
 type Tracing struct {
 	// Endpoint is the URL of a collector that takes OTLP over HTTP, such as http://127.0.0.1:4318; empty: no traces.
-	Endpoint string `yaml:"endpoint"`
+	Endpoint string `yaml:"endpoint,omitempty"`
 	// Ratio is the part of all requests that are traced, from 0 to 1; 0: none.
 	Ratio float64 `yaml:"ratio,omitempty"`
 }

@@ -43,66 +43,72 @@ type Config struct {
 	Node string `yaml:"node"`
 	// DataDir holds the node key (sealed), the log and the snapshots (encrypted). It belongs to this process alone.
 	DataDir string `yaml:"data_dir"`
-	// ObjectStore is a gocloud.dev URL (file:///dir, s3://…, azblob://…) that all coordinators and workers share.
+	// ObjectStore is a URL that all coordinators and workers share: file:///DIR, s3://BUCKET?region=… (other servers than Amazon's: endpoint,
+	// use_path_style), azblob://CONTAINER. Credentials are found as the SDKs of S3 and Azure find them. S3 is tested against a server on the same
+	// machine, Azure against Azurite.
 	ObjectStore string `yaml:"object_store"`
 	// Mode is what the mesh runs on: "simulation" protects nothing from the host, "sgx" is hardware.
-	Mode   string `yaml:"mode"`
+	Mode string `yaml:"mode"`
+	// Listen are the addresses that it serves on.
 	Listen Listen `yaml:"listen"`
 	// Announce is the host:port at which other coordinators reach listen.raft, as voters and signed changes name this node: listen.raft itself
 	// when empty. It is needed where that is 0.0.0.0, or another address than others see.
 	Announce string `yaml:"announce,omitempty"`
 	// Voters are the coordinators that replicate the state, the same list and order everywhere. The first one starts the cluster.
-	Voters []Voter `yaml:"voters"`
+	Voters []Voter `yaml:"voters,omitempty"`
 	// Join has this node wait until the leader of a running ledger calls it, which organisations have to sign (`concordat node join`); voters
 	// then count for nothing and may be missing. With a state on its disk it changes nothing.
 	Join bool `yaml:"join,omitempty"`
 	// Recover has this node wait for a signed recovery before it takes part in anything (`concordat node recover`). Take it out afterwards.
 	Recover bool `yaml:"recover,omitempty"`
-	// Founders are the keys that may propose a manifest where none is active yet ("ed25519:…" or "ssh-ed25519 …").
-	Founders []string `yaml:"founders"`
+	// Founders are the keys that may propose a manifest where none is active yet ("ed25519:…" or "ssh-ed25519 …"). They count when the ledger is
+	// founded; later changes of this list change nothing.
+	Founders []string `yaml:"founders,omitempty"`
 	// AwaitsHandover makes a new cluster wait for the ledger of another mesh instead of founding one. It does not matter later.
 	AwaitsHandover bool `yaml:"awaits_handover,omitempty"`
 	// Mesh is what the running mesh is; manifests that pin another one are refused.
-	Mesh Mesh `yaml:"mesh"`
+	Mesh Mesh `yaml:"mesh,omitempty"`
 	// Witnesses are those that can be asked to cosign the log. Who has to, and how many, each manifest says; their time then is that
 	// of its budgets.
 	Witnesses []Witness `yaml:"witnesses,omitempty"`
 	// WitnessTimeout is how long a query waits for their quorum before it is refused: 10s when zero.
-	WitnessTimeout time.Duration `yaml:"witness_timeout,omitempty"`
+	WitnessTimeout time.Duration `yaml:"witness_timeout,omitempty" default:"10s"`
 	// SignIn is how people sign in on pages; without it nobody can, and the pages say so.
 	SignIn *SignIn `yaml:"sign_in,omitempty"`
 	// Time is the source of the state machine's own time: "host", or empty for the same.
-	Time string `yaml:"time,omitempty"`
-	// Election is how long a leader may be silent before the others choose another one: 1s when empty, more between distant sites.
-	Election time.Duration `yaml:"election,omitempty"`
+	Time string `yaml:"time,omitempty" default:"host"`
+	// Election is how long a leader may be silent before the others choose another one: 1s when empty, more between distant sites (50ms to 1m).
+	Election time.Duration `yaml:"election,omitempty" default:"1s"`
 	// Metrics says where this process tells of itself to whoever runs it (docs/METRICS.md): nowhere when it is left out.
 	Metrics *observe.Metrics `yaml:"metrics,omitempty"`
 	// Tracing says where traces of requests go: nowhere when it is left out. They hold ids alone.
 	Tracing *observe.Tracing `yaml:"tracing,omitempty"`
 	// LogLevel is debug, info (default), warn or error.
-	LogLevel string `yaml:"log_level,omitempty"`
+	LogLevel string `yaml:"log_level,omitempty" default:"info"`
 }
 
 // Listen are the addresses host:port that a coordinator serves on.
 type Listen struct {
-	Raft string `yaml:"raft"` // coordinators, mutual TLS
-	Mesh string `yaml:"mesh"` // workers' announcements, mutual TLS
-	API  string `yaml:"api"`  // people, TLS; also /healthz and /readyz
-	// Flight is for programs of people that speak Arrow Flight SQL, TLS; without it they are not served.
+	Raft string `yaml:"raft"` // host:port for coordinators, mutual TLS
+	Mesh string `yaml:"mesh"` // host:port for workers' announcements, mutual TLS
+	API  string `yaml:"api"`  // host:port for people, TLS; also /healthz and /readyz
+	// Flight is host:port for programs of people that speak Arrow Flight SQL, TLS; without it they are not served.
 	Flight string `yaml:"flight,omitempty"`
 }
 
 // Voter is one coordinator of the cluster. Key, its node key ("ed25519:…"), is learnt over mutual TLS at the first start when empty.
 type Voter struct {
-	Name string `yaml:"name"`
-	Raft string `yaml:"raft"`
-	Key  string `yaml:"key,omitempty"`
+	Name string `yaml:"name"`          // of a voter, each once
+	Raft string `yaml:"raft"`          // host:port of its listen.raft, or what it announces
+	Key  string `yaml:"key,omitempty"` // its node key; learnt over mutual TLS at the first start when empty
 }
 
 // Mesh are the digests that a manifest pins, apart from the root certificate, which the marble identity carries.
 type Mesh struct {
-	MarbleRunManifest string `yaml:"marblerun_manifest"` // sha256:… of the MarbleRun manifest as it was set
-	Coordinator       string `yaml:"coordinator"`        // measurement of MarbleRun's coordinator
+	// MarbleRunManifest is sha256:… of the MarbleRun manifest as it was set. When given, the process refuses to start in another mesh; when
+	// empty, it takes what MarbleRun runs.
+	MarbleRunManifest string `yaml:"marblerun_manifest,omitempty"`
+	Coordinator       string `yaml:"coordinator,omitempty"` // measurement of MarbleRun's coordinator, as manifests pin it
 }
 
 // Load reads and checks the configuration in a file.

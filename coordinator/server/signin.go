@@ -19,29 +19,33 @@ import (
 // SignIn is how people sign in on pages that this coordinator serves. Which issuer vouches for whom, each participant says in the manifest; an
 // issuer that is not listed here is not spoken to.
 type SignIn struct {
-	// ExternalURL is https://HOST[:PORT] under which people reach this coordinator.
-	ExternalURL string   `yaml:"external_url"`
-	Issuers     []Issuer `yaml:"issuers"`
-	// Idle is how long a session lasts without a call, 30m when zero; Absolute how long at most, 12h when zero.
-	Idle     time.Duration `yaml:"idle,omitempty"`
-	Absolute time.Duration `yaml:"absolute,omitempty"`
+	// ExternalURL is https://HOST[:PORT] under which browsers reach this coordinator. Sessions count at this host alone, and it is the relying
+	// party of passkeys.
+	ExternalURL string `yaml:"external_url"`
+	// Issuers are the OpenID Connect issuers that this coordinator speaks to. Each counts for the participants whose manifest entry (oidc) names
+	// issuer and client.
+	Issuers []Issuer `yaml:"issuers"`
+	// Idle is how long a session lasts without a call, at most 24h.
+	Idle time.Duration `yaml:"idle,omitempty" default:"30m"`
+	// Absolute is how long a session lasts at most, up to 168h.
+	Absolute time.Duration `yaml:"absolute,omitempty" default:"12h"`
 	// Personas are made-up people who sign in by one click, of issuers on this machine, in simulation only: for the demo.
 	Personas []Persona `yaml:"personas,omitempty"`
 }
 
 // Issuer is an identity provider, with the client that it knows this coordinator as.
 type Issuer struct {
-	Issuer           string `yaml:"issuer"`
-	ClientID         string `yaml:"client_id"`
-	ClientSecretFile string `yaml:"client_secret_file,omitempty"` // none: a public client, by PKCE alone
+	Issuer           string `yaml:"issuer"`                       // its URL
+	ClientID         string `yaml:"client_id"`                    // what it knows this coordinator as
+	ClientSecretFile string `yaml:"client_secret_file,omitempty"` // file with the client's secret; none: a public client, by PKCE alone
 }
 
 // Persona is a made-up person.
 type Persona struct {
-	Label    string `yaml:"label"`
-	Issuer   string `yaml:"issuer"`
-	ClientID string `yaml:"client_id"`
-	Subject  string `yaml:"subject"`
+	Label    string `yaml:"label"`     // what the page shows
+	Issuer   string `yaml:"issuer"`    // which vouches for it
+	ClientID string `yaml:"client_id"` // of that issuer
+	Subject  string `yaml:"subject"`   // at that issuer
 }
 
 // sessions is nil where the configuration lets nobody sign in.

@@ -34,43 +34,44 @@ type Config struct {
 	Worker string `yaml:"worker"`
 	// DataDir belongs to this process alone. What was seen of ledgers is kept there, sealed; without a folder it is forgotten when the
 	// process ends. Nothing in clear is ever written there.
-	DataDir string `yaml:"data_dir"`
-	// ObjectStore is a gocloud.dev URL (file:///dir, s3://…, azblob://…) that all coordinators and workers share.
+	DataDir string `yaml:"data_dir,omitempty"`
+	// ObjectStore is the URL that all coordinators and workers share, as in the coordinators' configuration.
 	ObjectStore string `yaml:"object_store"`
 	// Mode is what the mesh runs on: "simulation" protects nothing from the host, "sgx" is hardware.
 	Mode string `yaml:"mode"`
-	// Listen is the address host:port for coordinators, mutual TLS.
+	// Listen is the address host:port for coordinators, mutual TLS. It is also what the worker announces where announce is empty.
 	Listen string `yaml:"listen"`
 	// Announce is the host:port at which coordinators reach listen: listen itself when empty. It is needed where that is 0.0.0.0, or another
 	// address than they see.
 	Announce string `yaml:"announce,omitempty"`
-	// Coordinators are the addresses that this worker announces itself to.
+	// Coordinators are the listen.mesh addresses of the coordinators, to which this worker announces itself.
 	Coordinators []string `yaml:"coordinators"`
 	// Mesh is what the running mesh is; documents that pin another one are refused.
-	Mesh Mesh `yaml:"mesh"`
-	// Collateral is a file of what Intel says of the machine that MarbleRun runs on (`concordat mesh collateral`), for receipts; mode sgx.
+	Mesh Mesh `yaml:"mesh,omitempty"`
+	// Collateral is a file of what Intel says of the machine that MarbleRun runs on (`concordat mesh collateral`), for receipts; mode sgx,
+	// to be renewed every month.
 	Collateral string `yaml:"collateral,omitempty"`
-	// Memory is what loaded datasets and running queries may take, such as "8GB"; empty: four fifths of what the machine, or the process's
-	// cgroup, has.
-	Memory string `yaml:"memory,omitempty"`
+	// Memory is what loaded datasets and running queries may take, such as "8GB" or "512MiB"; empty: four fifths of what the machine, or
+	// the process's cgroup, has. `concordat up` divides four fifths of the machine among its workers. Taking data in needs up to 2 GB beside.
+	Memory string `yaml:"memory,omitempty" default:"four fifths"`
 	// Queries is how many run at once; 0: two a thread.
-	Queries int `yaml:"queries,omitempty"`
+	Queries int `yaml:"queries,omitempty" default:"two a thread"`
 	// Queue is how many may wait for their turn; 0: 256. More are turned away, to other workers or until later.
-	Queue int `yaml:"queue,omitempty"`
+	Queue int `yaml:"queue,omitempty" default:"256"`
 	// Threads is the number of the engine's threads; 0: one a core.
-	Threads int `yaml:"threads,omitempty"`
+	Threads int `yaml:"threads,omitempty" default:"one a core"`
 	// Metrics says where this process tells of itself to whoever runs it (docs/METRICS.md): nowhere when it is left out.
 	Metrics *observe.Metrics `yaml:"metrics,omitempty"`
 	// Tracing says where traces of requests go: nowhere when it is left out. They hold ids alone.
 	Tracing *observe.Tracing `yaml:"tracing,omitempty"`
 	// LogLevel is debug, info (default), warn or error.
-	LogLevel string `yaml:"log_level,omitempty"`
+	LogLevel string `yaml:"log_level,omitempty" default:"info"`
 }
 
 // Mesh are the digests that a manifest pins, apart from the root certificate, which the marble identity carries.
 type Mesh struct {
-	MarbleRunManifest string `yaml:"marblerun_manifest"` // sha256:… of the MarbleRun manifest as it was set
-	Coordinator       string `yaml:"coordinator"`        // measurement of MarbleRun's coordinator
+	MarbleRunManifest string `yaml:"marblerun_manifest,omitempty"` // sha256:… of the MarbleRun manifest as it was set, as for coordinators
+	Coordinator       string `yaml:"coordinator,omitempty"`        // measurement of MarbleRun's coordinator, as manifests pin it
 }
 
 // Load reads and checks the configuration in a file.
