@@ -1,0 +1,23 @@
+"""Ask a Concordat mesh: aggregates as Arrow tables, each with its price and a receipt that anyone can verify offline."""
+
+from ._answer import Column, Explanation, Price, Refusal, Release
+from ._connection import Connection, connect
+from ._errors import CallFailed, ConcordatError, NotPinned, NotVerified, QueryFailed, Refused, Unavailable, UploadFailed
+
+__all__ = [
+    "CallFailed",
+    "Column",
+    "ConcordatError",
+    "Connection",
+    "Explanation",
+    "NotPinned",
+    "NotVerified",
+    "Price",
+    "QueryFailed",
+    "Refusal",
+    "Refused",
+    "Release",
+    "Unavailable",
+    "UploadFailed",
+    "connect",
+]
