@@ -386,7 +386,7 @@ export const SessionService: GenService<{
     output: typeof SignOutResponseSchema;
   },
   /**
-   * Sign signs with the person's own key, in local mode only (hosted: code unimplemented). The server checks that the payload is a
+   * Sign signs with the person's own key, in local mode only (hosted: code permission_denied). The server checks that the payload is a
    * statement, upload statement or enrolment in canonical form and shows nothing: the page asks the person first.
    *
    * @generated from rpc concordat.v1.SessionService.Sign
