@@ -55,16 +55,20 @@ func TestClients(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for name, test := range map[string]func(*world){
-		"DatabaseSQL": (*world).databaseSQL, "Receipts": (*world).receipts, "Token": (*world).token,
-		"Python": (*world).python, "JDBC": (*world).jdbc, "Package": (*world).pythonPackage,
+	for _, c := range []struct {
+		name string
+		ask  func(*world)
+		pays bool // asks more than the study
+	}{
+		{"DatabaseSQL", (*world).databaseSQL, false}, {"Receipts", (*world).receipts, false}, {"Token", (*world).token, false},
+		{"Python", (*world).python, false}, {"JDBC", (*world).jdbc, false}, {"Package", (*world).pythonPackage, true},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			here := *w
 			here.t, here.room = t, w.room.In(t)
 			before := here.room.Budgets()
-			test(&here)
-			if after := here.room.Budgets(); !reflect.DeepEqual(before, after) {
+			c.ask(&here)
+			if after := here.room.Budgets(); !c.pays && !reflect.DeepEqual(before, after) {
 				t.Errorf("what was paid before was paid again: %+v, then %+v", before, after)
 			}
 		})

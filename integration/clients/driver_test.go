@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"database/sql"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -148,6 +149,7 @@ func (w *world) outsider() {
 			w.t.Errorf("%s prepares: %v", name, err)
 		}
 	}
+	w.asksOnly()
 	elsewhere, err := login.Issue(w.room.Keys[harness.Analyst], strings.Repeat("0", len(ledger)), time.Now(), time.Hour)
 	if err != nil {
 		w.t.Fatal(err)
@@ -177,5 +179,25 @@ func (w *world) outsider() {
 	tables.Release()
 	if log, err = os.ReadFile(filepath.Join(w.room.Mesh.Home, "coordinator-1", "coordinator-1.log")); err != nil || !strings.Contains(string(log), `"login":"`+login.ID(token)) {
 		w.t.Errorf("no audit line names the token: %v", err)
+	}
+}
+
+// asksOnly brings a token to the API, which takes signed requests and no tokens.
+func (w *world) asksOnly() {
+	w.t.Helper()
+	url := "https://" + w.room.Mesh.State().Coordinators[0].API + "/concordat.v1.AnalystService/Budget"
+	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, url, strings.NewReader("{}"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+w.loginToken())
+	res, err := (&http.Client{Transport: &http.Transport{TLSClientConfig: w.trust()}}).Do(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode != http.StatusUnauthorized {
+		w.t.Errorf("a token at the API: %s", res.Status)
 	}
 }

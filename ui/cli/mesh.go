@@ -216,6 +216,7 @@ func (a *app) statusJSON(r mesh.Report) error {
 	type coordinator struct {
 		Name   string `json:"name"`
 		API    string `json:"api"`
+		Flight string `json:"flight,omitempty"` // Flight SQL
 		Leader string `json:"leader,omitempty"`
 		Error  string `json:"error,omitempty"`
 	}
@@ -243,7 +244,7 @@ func (a *app) statusJSON(r mesh.Report) error {
 		out.Processes = append(out.Processes, process{p.Name, p.PID, p.Running})
 	}
 	for _, c := range r.Coordinators {
-		one := coordinator{Name: c.Name, API: c.API}
+		one := coordinator{Name: c.Name, API: c.API, Flight: c.Flight}
 		if c.Err != nil {
 			one.Error = c.Err.Error()
 		}
@@ -313,6 +314,13 @@ func (a *app) statusTable(r mesh.Report) error {
 			break
 		}
 	}
+	var flight []string
+	for _, c := range r.Coordinators {
+		if c.Flight != "" {
+			flight = append(flight, c.Flight)
+		}
+	}
+	fmt.Fprintf(a.Out, "Flight SQL      %s\n", orNone(strings.Join(flight, ", ")))
 	a.statusLog(ledgerStatus(r))
 	a.statusRecoveries(r)
 	return nil

@@ -14,8 +14,9 @@ func (a *app) tokenCommand() *cobra.Command {
 		Use:   "token",
 		Short: "A login token for programs that speak Arrow Flight SQL",
 		Long: `Prints a token by which a program that cannot sign each request asks queries for you, until it expires: what you could ask, and nothing else. Keep it
-like a password: only its end, and off-boarding the person, ends it. Passkeys make none. Programs bring it as bearer token, or as password beside any name, to the Flight SQL address of a coordinator; 'concordat
-status --format json' tells the addresses of a mesh on this machine, and HOME/root.pem is the certificate to trust.`,
+like a password: it ends by itself, or when the person is off-boarded or has another key. Passkeys make none. Programs bring it as bearer
+token, or as password beside any name, to the Flight SQL address of a coordinator: 'concordat status' tells those of a mesh on this machine,
+and HOME/root.pem is the certificate to trust.`,
 		Example: lines("concordat token", "concordat token --life 30m"),
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
