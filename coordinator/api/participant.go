@@ -84,8 +84,10 @@ func (s participantService) status(collaboration string, version int) (*connect.
 	if !ok {
 		return nil, fault.Newf("manifest", fault.NotFound, "collaboration %q has no version %d of a manifest", collaboration, version)
 	}
+	signed := documents(m)
+	signed.Leaves = m.Leaves
 	return connect.NewResponse(&concordatv1.ManifestStatus{
-		Documents: documents(m), Digest: m.Digest.String(), State: string(m.Status),
+		Documents: signed, Digest: m.Digest.String(), State: string(m.Status),
 		Signed: m.Signed, Missing: m.Missing, PausedBy: m.PausedBy, Rejection: m.Rejection, Off: m.Off, Left: m.Left, By: m.By,
 		NotBefore: instant(m.NotBefore),
 	}), nil

@@ -60,6 +60,7 @@ type version struct {
 	Cosigned  cosigned     `json:"cosigned,omitzero"`
 	By        string       `json:"by,omitempty"`      // the owner who alone brought it into force, since it only tightens
 	Excused   []string     `json:"excused,omitempty"` // who had left when it came into force
+	Leaves    [][]byte     `json:"leaves,omitempty"`  // by which participants left it, as they signed them
 
 	bundle *document.Bundle // of Manifest and Policies
 	bounds map[budget.Key]bounds

@@ -69,6 +69,7 @@ func (c *change) statement(b Statement) (Subject, error) {
 		}
 	case statement.Leave:
 		subject.Destroyed = c.leave(collab, v, who)
+		v.Leaves = append(v.Leaves, b.Statement)
 	case statement.ApprovePlan:
 		c.approvePlan(collab, v, said.Subject, who, by)
 	default:

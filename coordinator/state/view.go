@@ -71,6 +71,7 @@ type Manifest struct {
 	NotBefore time.Time // when a recovery that all others signed can take effect
 	By        string    // the owner who brought it into force alone, over Base
 	Base      *Manifest // the version before, where not all signed this one
+	Leaves    [][]byte  // the statements by which participants left the version before
 
 	Founding canon.Digest // of the collaboration's first version
 }
@@ -118,9 +119,12 @@ func (s *state) manifest(c *collaboration, v *version) Manifest {
 		out.PausedBy = slices.Clone(c.PausedBy)
 	}
 	out.NotBefore, out.By, out.Founding = signed.NotBefore, v.By, c.founding()
-	if base := c.beforeVersion(v); v.By != "" && base != nil {
-		m := s.manifest(c, base)
-		out.Base = &m
+	if base := c.beforeVersion(v); base != nil {
+		out.Leaves = slices.Clone(base.Leaves)
+		if v.By != "" {
+			m := s.manifest(c, base)
+			out.Base = &m
+		}
 	}
 	out.Left = slices.Clone(c.Left)
 	if len(c.Off) > 0 || len(c.Left) > 0 {

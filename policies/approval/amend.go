@@ -35,7 +35,7 @@ func (v Version) Status() Status {
 		_, stays := v.Next.Manifest.Participant(id)
 		return !stays && slices.Contains(v.Left, id)
 	})
-	if v.Previous == nil || s.Complete() {
+	if v.Previous == nil || s.Complete() || slices.ContainsFunc(v.Left, v.names) { // who left comes back by its own signature alone
 		return s
 	}
 	if owner, ok := Tightens(v.Next, v.Previous, v.Signers); ok {
@@ -49,6 +49,11 @@ func (v Version) Status() Status {
 		return s
 	}
 	return Status{Signed: append(s.Signed, who)}
+}
+
+func (v Version) names(participant string) bool {
+	_, named := v.Next.Manifest.Participant(participant)
+	return named
 }
 
 // Tightening is the owner who may bring next into force alone: the version before allows it, and nothing changes but that policies of this

@@ -128,4 +128,12 @@ func TestLeaving(t *testing.T) {
 	if v.Status().Complete() {
 		t.Error("who left is taken in again without its signature")
 	}
+	if v.Next = three(2, []key.Private{ka}, []key.Private{kb}, []key.Private{kc}, raise("a")); v.Status().Complete() {
+		t.Error("who left is taken in again by an owner who tightens")
+	}
+	found := keypair(t)
+	v.Next, v.Now = three(2, []key.Private{ka}, []key.Private{kb}, []key.Private{found}, nil), v.Proposed.Add(approval.RecoveryWait)
+	if v.Signers = append(v.Signers, found.Public()); v.Status().Complete() {
+		t.Error("who left is taken in again by the others, with another key")
+	}
 }

@@ -109,7 +109,10 @@ func (a *app) documents(ctx context.Context, s session, version int) (client.Doc
 	if err != nil {
 		return d, err
 	}
-	return d, anchor.Check(d)
+	if err := anchor.Check(d); err != nil {
+		return d, err
+	}
+	return d, s.Descends(ctx, anchor, d)
 }
 
 // formatFlag adds --format to a command.

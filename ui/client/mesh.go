@@ -30,17 +30,47 @@ func (c *Client) Documents(ctx context.Context, collaboration string, version in
 	if m.Collaboration != collaboration {
 		return Documents{}, fmt.Errorf("check the manifest: it is of collaboration %q", m.Collaboration)
 	}
-	var previous *document.Manifest
-	if m.Version > 1 {
-		before, err := fetch(m.Version - 1)
-		if err != nil {
-			return Documents{}, fmt.Errorf("fetch version %d: %w", m.Version-1, err)
-		}
-		if previous, err = document.ParseManifestJSON(before.GetDocuments().GetManifest()); err != nil {
-			return Documents{}, fmt.Errorf("check version %d: %w", m.Version-1, err)
-		}
+	if m.Version == 1 {
+		return CheckDocuments(status, nil)
 	}
-	return CheckDocuments(status, previous)
+	last, err := fetch(m.Version - 1)
+	if err != nil {
+		return Documents{}, fmt.Errorf("fetch version %d: %w", m.Version-1, err)
+	}
+	before, err := CheckDocuments(last, nil)
+	if err != nil {
+		return Documents{}, fmt.Errorf("version %d: %w", m.Version-1, err)
+	}
+	return CheckDocuments(status, &before)
+}
+
+// Descends follows the versions from documents back to the anchored one, which was signed from here: each came about as the one before it
+// allows. Documents of the anchored version itself are for Anchor.Check.
+func (c *Client) Descends(ctx context.Context, a Anchor, d Documents) error {
+	if a.Digest == "" {
+		return nil
+	}
+	for waits := d.State == proposed || d.State == "rejected"; d.Manifest.Version > a.Version; waits = false {
+		if !waits && !d.Complete() {
+			return fmt.Errorf("version %d: %w: %v", d.Manifest.Version, ErrNotSigned, d.Missing)
+		}
+		n := d.Manifest.Version - 1
+		if n == a.Version {
+			if d.Before != a.Digest {
+				return fmt.Errorf("%w: version %d was signed as %s, and version %d follows %s", ErrReplaced, n, a.Digest, d.Manifest.Version, d.Before)
+			}
+			return nil
+		}
+		before, err := c.Documents(ctx, d.Manifest.Collaboration, n)
+		if err != nil {
+			return err
+		}
+		if before.Digest != d.Before {
+			return fmt.Errorf("%w: version %d is %s, and version %d follows %s", ErrReplaced, n, before.Digest, d.Manifest.Version, d.Before)
+		}
+		d = before
+	}
+	return nil
 }
 
 // InForce fetches the version of a manifest that holds now: the newest that came into force, whether or not a later one is proposed.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"concordat.dev/policies/approval"
 	"concordat.dev/protocol/canon"
@@ -30,18 +31,26 @@ type Documents struct {
 	*document.Bundle
 	Raw    document.SignedForm
 	Digest canon.Digest
-	State  string // as the coordinator says, like all below
+	Before canon.Digest // of the version before, against which it was judged; empty for the first
 	approval.Status
 
+	State    string // as the coordinator says, like all below
 	PausedBy []string
 	Off      []string // people who were off-boarded, or whose participant left
 	Left     []string // participants who left
 }
 
-// CheckDocuments opens what a coordinator sent and checks digests and every approval by itself. Approvals are checked against the
-// keys that the manifest names: that these are the right keys, only someone who knows the participants can tell. previous is the version before, nil for the first.
-func CheckDocuments(status *concordatv1.ManifestStatus, previous *document.Manifest) (Documents, error) {
-	d := Documents{State: status.GetState(), PausedBy: status.GetPausedBy(), Off: status.GetOff(), Left: status.GetLeft(), Raw: document.SignedForm{Manifest: status.GetDocuments().GetManifest(), Policies: status.GetDocuments().GetPolicies()}}
+// CheckDocuments opens what a coordinator sent and checks digests and every approval by itself, and whether a version that lacks some was
+// allowed by the version before: by an owner who tightens, by statements of those who left, by all others for one who lost its keys. Of that
+// last one the coordinators alone tell that it lay open long enough. That the keys which a manifest names are the right ones, only someone who
+// knows the participants can tell. before was checked already; it is nil for the first version, and where it is not at hand: then only those
+// are asked whom the manifest names, with the keys that it names.
+func CheckDocuments(status *concordatv1.ManifestStatus, before *Documents) (Documents, error) {
+	sent := status.GetDocuments()
+	d := Documents{
+		State: status.GetState(), PausedBy: status.GetPausedBy(), Off: status.GetOff(), Left: status.GetLeft(),
+		Raw: document.SignedForm{Manifest: sent.GetManifest(), Policies: sent.GetPolicies()},
+	}
 	var err error
 	if d.Bundle, err = document.OpenSigned(d.Raw.Manifest, d.Raw.Policies); err != nil {
 		return d, fmt.Errorf("check the manifest: %w", err)
@@ -50,42 +59,80 @@ func CheckDocuments(status *concordatv1.ManifestStatus, previous *document.Manif
 	if status.GetDigest() != "" && status.GetDigest() != d.Digest.String() {
 		return d, fmt.Errorf("check the manifest: the coordinator says %s, its bytes are %s", status.GetDigest(), d.Digest)
 	}
-	var before *document.Bundle
-	if p := status.GetDocuments().GetPrevious(); p != nil {
+	if p := sent.GetPrevious(); p != nil {
 		checked, err := CheckDocuments(&concordatv1.ManifestStatus{Documents: p}, nil)
-		if err != nil {
+		switch {
+		case err != nil:
 			return d, fmt.Errorf("version before: %w", err)
+		case before != nil && before.Digest != checked.Digest:
+			return d, fmt.Errorf("check the version before: it is %s, and came with %s", before.Digest, checked.Digest)
 		}
-		if before = checked.Bundle; !checked.Complete() {
-			return d, fmt.Errorf("check the version before: %w: %v", ErrNotSigned, checked.Missing)
-		}
-		previous = before.Manifest
+		before = &checked
 	}
-	var signers []key.Public
-	for i, raw := range status.GetDocuments().GetApprovals() {
+	if before == nil {
+		signers, err := d.signers(sent.GetApprovals(), nil)
+		d.Status = approval.StatusOf(d.Manifest, nil, signers)
+		return d, err
+	}
+	if !before.Complete() {
+		return d, fmt.Errorf("check the version before: %w: %v", ErrNotSigned, before.Missing)
+	}
+	return d, d.follow(before, sent)
+}
+
+// follow judges who signed a version that came after another.
+func (d *Documents) follow(before *Documents, sent *concordatv1.Documents) error {
+	if before.Manifest.Version != d.Manifest.Version-1 || before.Manifest.Collaboration != d.Manifest.Collaboration {
+		return fmt.Errorf("check the manifest: version %d of %q cannot follow version %d of %q",
+			d.Manifest.Version, d.Manifest.Collaboration, before.Manifest.Version, before.Manifest.Collaboration)
+	}
+	d.Before = before.Digest
+	v := approval.Version{Next: d.Bundle, Previous: before.Bundle}
+	for i, raw := range sent.GetLeaves() {
 		envelope, err := dsse.Parse(raw)
 		if err != nil {
-			return d, fmt.Errorf("check approval %d: %w", i+1, err)
+			return fmt.Errorf("check statement %d of who left: %w", i+1, err)
+		}
+		said, who, err := approval.Participant(envelope, before.Manifest, nil, before.Digest)
+		if err != nil || said.Action != statement.Leave {
+			return fmt.Errorf("check statement %d of who left: %w: %s", i+1, errors.Join(ErrNotSigned, err), said.Action)
+		}
+		v.Left = append(v.Left, who)
+	}
+	var err error
+	if v.Signers, err = d.signers(sent.GetApprovals(), before.Manifest); err != nil {
+		return err
+	}
+	if d.State != proposed {
+		v.Now = v.Proposed.Add(approval.RecoveryWait)
+	}
+	d.Status = v.Status()
+	if d.State != proposed {
+		d.NotBefore = time.Time{}
+	}
+	return nil
+}
+
+const proposed = "proposed"
+
+// signers are the keys that signed these documents.
+func (d *Documents) signers(approvals [][]byte, previous *document.Manifest) ([]key.Public, error) {
+	var signers []key.Public
+	for i, raw := range approvals {
+		envelope, err := dsse.Parse(raw)
+		if err != nil {
+			return nil, fmt.Errorf("check approval %d: %w", i+1, err)
 		}
 		keys, err := approval.Approve(envelope, d.Manifest, previous, d.Digest)
 		if errors.Is(err, approval.ErrSigner) && previous == nil && d.Manifest.Version > 1 {
 			continue // of a key that only the version before names, which is not at hand here
 		}
 		if err != nil {
-			return d, fmt.Errorf("check approval %d: %w", i+1, err)
+			return nil, fmt.Errorf("check approval %d: %w", i+1, err)
 		}
 		signers = append(signers, keys...)
 	}
-	d.Status = approval.StatusOf(d.Manifest, previous, signers)
-	if before != nil && !d.Complete() {
-		if owner, ok := approval.Tightens(d.Bundle, before, signers); ok {
-			d.Missing, d.By = nil, owner
-		}
-	}
-	if d.State != "" && d.State != "proposed" && approval.StatusOf(d.Manifest, nil, signers).Complete() {
-		d.Missing = nil // who left, or lost its keys, signs no more: that all others allowed it is in the log
-	}
-	return d, nil
+	return signers, nil
 }
 
 // Statement is a statement about these documents, without reason, nonce and time.

@@ -33,6 +33,7 @@ type Documents struct {
 	Previous      *Documents             `protobuf:"bytes,4,opt,name=previous,proto3" json:"previous,omitempty"`       // where an owner alone tightened its policies: the version before, up to one that all signed
 	Founding      string                 `protobuf:"bytes,5,opt,name=founding,proto3" json:"founding,omitempty"`       // to workers: digest of the collaboration's first manifest, to which its keys belong
 	Inheritance   []byte                 `protobuf:"bytes,6,opt,name=inheritance,proto3" json:"inheritance,omitempty"` // to workers of a mesh that took a ledger over: what they inherited, sealed by one of them
+	Leaves        [][]byte               `protobuf:"bytes,7,rep,name=leaves,proto3" json:"leaves,omitempty"`           // to people: DSSE envelopes by which participants left the version before
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -105,6 +106,13 @@ func (x *Documents) GetFounding() string {
 func (x *Documents) GetInheritance() []byte {
 	if x != nil {
 		return x.Inheritance
+	}
+	return nil
+}
+
+func (x *Documents) GetLeaves() [][]byte {
+	if x != nil {
+		return x.Leaves
 	}
 	return nil
 }
@@ -3294,14 +3302,15 @@ var File_concordat_v1_concordat_proto protoreflect.FileDescriptor
 
 const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\n" +
-	"\x1cconcordat/v1/concordat.proto\x12\fconcordat.v1\"\xd4\x01\n" +
+	"\x1cconcordat/v1/concordat.proto\x12\fconcordat.v1\"\xec\x01\n" +
 	"\tDocuments\x12\x1a\n" +
 	"\bmanifest\x18\x01 \x01(\fR\bmanifest\x12\x1a\n" +
 	"\bpolicies\x18\x02 \x03(\fR\bpolicies\x12\x1c\n" +
 	"\tapprovals\x18\x03 \x03(\fR\tapprovals\x123\n" +
 	"\bprevious\x18\x04 \x01(\v2\x17.concordat.v1.DocumentsR\bprevious\x12\x1a\n" +
 	"\bfounding\x18\x05 \x01(\tR\bfounding\x12 \n" +
-	"\vinheritance\x18\x06 \x01(\fR\vinheritance\"\x9b\x01\n" +
+	"\vinheritance\x18\x06 \x01(\fR\vinheritance\x12\x16\n" +
+	"\x06leaves\x18\a \x03(\fR\x06leaves\"\x9b\x01\n" +
 	"\fQueryRequest\x12$\n" +
 	"\rcollaboration\x18\x01 \x01(\tR\rcollaboration\x12\x10\n" +
 	"\x03sql\x18\x02 \x01(\tR\x03sql\x12\x10\n" +
