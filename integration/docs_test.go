@@ -1,13 +1,10 @@
 package integration_test
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -52,10 +49,8 @@ func pages(t *testing.T) []string {
 }
 
 var (
-	link     = regexp.MustCompile(`\]\(([^)#\s]+)`)
-	ownPath  = regexp.MustCompile("`((?:protocol|sql|policies|worker|coordinator|ui|integration|tools|docs)/[A-Za-z0-9_./-]+)`")
-	tableRow = regexp.MustCompile("(?m)^\\| `")
-	key      = regexp.MustCompile("`([a-z_.\\[\\]]+)`")
+	link    = regexp.MustCompile(`\]\(([^)#\s]+)`)
+	ownPath = regexp.MustCompile("`((?:protocol|sql|policies|worker|coordinator|ui|integration|tools|docs)/[A-Za-z0-9_./-]+)`")
 )
 
 func TestPagesNameWhatExists(t *testing.T) {
@@ -77,64 +72,14 @@ func TestPagesNameWhatExists(t *testing.T) {
 	}
 }
 
-// TestConfigurationIsDocumented compares the keys of both configurations with the tables of docs/CONFIG.md, in both directions.
+// TestConfigurationIsDocumented holds docs/CONFIG.md to the comments of the structs that are decoded.
 func TestConfigurationIsDocumented(t *testing.T) {
-	for _, program := range []string{"coordinator", "worker"} {
-		_, section, found := strings.Cut(fileText(t, "docs/CONFIG.md"), "## concordat-"+program+"\n")
-		if !found {
-			t.Fatalf("docs/CONFIG.md has no section concordat-%s", program)
-		}
-		section, _, _ = strings.Cut(section, "\n## ")
-		told := map[string]bool{}
-		for _, line := range strings.Split(section, "\n") {
-			if !tableRow.MatchString(line) {
-				continue
-			}
-			cell, _, _ := strings.Cut(line[1:], "|")
-			for _, m := range key.FindAllStringSubmatch(cell, -1) {
-				for _, part := range strings.Split(strings.ReplaceAll(m[1], "[]", ""), ".") {
-					told[part] = true
-				}
-			}
-		}
-		have := yamlKeys(t, program+"/server")
-		for k := range have {
-			if !told[k] {
-				t.Errorf("docs/CONFIG.md does not tell of %s in the configuration of concordat-%s", k, program)
-			}
-		}
-		for k := range told {
-			if k != "" && !have[k] {
-				t.Errorf("docs/CONFIG.md tells of %s, which concordat-%s does not have", k, program)
-			}
-		}
+	cmd := exec.CommandContext(t.Context(), "go", "run", "./cmd/configuration", "--check")
+	cmd.Dir = filepath.Join(harness.Repository(), "integration")
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
-}
-
-// yamlKeys are the keys of all structs in a folder's files.
-func yamlKeys(t *testing.T, folder string) map[string]bool {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(harness.Repository(), folder, "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys := map[string]bool{}
-	for _, path := range files {
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			if f, ok := n.(*ast.Field); ok && f.Tag != nil {
-				name, _, _ := strings.Cut(reflect.StructTag(strings.Trim(f.Tag.Value, "`")).Get("yaml"), ",")
-				if name != "" {
-					keys[name] = true
-				}
-			}
-			return true
-		})
-	}
-	return keys
 }
 
 // TestDependenciesAreDocumented wants every module that ours ask for in docs/DEPENDENCIES.md, with the highest version that one of them names.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+	"github.com/rs/zerolog"
 
 	"concordat.dev/observe"
 	"concordat.dev/protocol/key"
@@ -138,6 +139,8 @@ func (c Config) check() error {
 	need(c.Node != "", "node: name this process, as in voters")
 	need(c.DataDir != "", "data_dir: name a directory that belongs to this process alone")
 	need(c.ObjectStore != "", "object_store: give a URL such as file:///var/lib/concordat/objects")
+	_, err := zerolog.ParseLevel(c.LogLevel)
+	need(err == nil, "log_level: %q is none of debug, info, warn, error", c.LogLevel)
 	need(c.Mode == "simulation" || c.Mode == "sgx", "mode: %q is neither simulation nor sgx", c.Mode)
 	need(c.Time == "" || c.Time == "host", "time: %q is not a known source; use host", c.Time)
 	for _, l := range []struct{ name, address string }{

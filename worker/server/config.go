@@ -14,6 +14,7 @@ import (
 	"os"
 
 	"github.com/goccy/go-yaml"
+	"github.com/rs/zerolog"
 
 	"concordat.dev/observe"
 	"concordat.dev/worker/admission"
@@ -99,6 +100,8 @@ func (c Config) check() error {
 	}
 	need(c.Worker != "", "worker: name this process")
 	need(c.ObjectStore != "", "object_store: give a URL such as file:///var/lib/concordat/objects")
+	_, err := zerolog.ParseLevel(c.LogLevel)
+	need(err == nil, "log_level: %q is none of debug, info, warn, error", c.LogLevel)
 	need(c.Mode == "simulation" || c.Mode == "sgx", "mode: %q is neither simulation nor sgx", c.Mode)
 	need(len(c.Coordinators) > 0, "coordinators: give the addresses of the coordinators")
 	need(c.Threads >= 0, "threads: %d is negative", c.Threads)

@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -15,28 +16,39 @@ import (
 	"github.com/rs/zerolog"
 
 	"concordat.dev/coordinator/server"
+	"concordat.dev/protocol/version"
 )
 
 func main() {
-	if err := run(); err != nil {
-		fmt.Fprintln(os.Stderr, "concordat-coordinator:", err)
-		os.Exit(1)
+	err := run()
+	if err == nil {
+		return
 	}
+	fmt.Fprintln(os.Stderr, "concordat-coordinator:", err)
+	if errors.Is(err, server.ErrConfiguration) {
+		os.Exit(2)
+	}
+	os.Exit(1)
 }
 
 func run() error {
 	config := flag.String("config", "", "configuration `FILE` (YAML)")
-	ready := flag.Bool("ready", false, "ask the coordinator that runs by this configuration whether it can decide now, and end")
+	check := flag.Bool("check-config", false, "say every problem of the configuration and end with 2, or print it with its defaults")
+	told := flag.Bool("version", false, "print the version")
 	flag.Parse()
+	if *told {
+		_, err := fmt.Println(server.Program, version.Number)
+		return err
+	}
 	if *config == "" || flag.NArg() > 0 {
-		return fmt.Errorf("usage: concordat-coordinator --config FILE [--ready]")
+		return fmt.Errorf("usage: concordat-coordinator --config FILE [--check-config], or concordat-coordinator --version")
+	}
+	if *check {
+		return server.CheckConfig(*config, os.Stdout)
 	}
 	cfg, err := server.Load(*config)
 	if err != nil {
 		return err
-	}
-	if *ready {
-		return server.Ready(context.Background(), cfg)
 	}
 	level, err := zerolog.ParseLevel(cfg.LogLevel)
 	if err != nil {

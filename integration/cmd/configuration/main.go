@@ -136,6 +136,13 @@ func (w writer) fields(prefix string, s *ast.StructType, within structs) error {
 			}
 		}
 		kind, inner, where := w.kind(f.Type, within)
+		for _, verb := range []string{" is ", " are ", " says "} {
+			said = strings.TrimPrefix(said, f.Names[0].Name+verb)
+		}
+		said = strings.ReplaceAll(said, f.Names[0].Name+" ", "`"+name+"` ")
+		if kind == "boolean" && value == "none" {
+			value = "`false`"
+		}
 		fmt.Fprintf(w.out, "| `%s%s` | %s | %s | %s |\n", prefix, name, kind, value, strings.ReplaceAll(said, "|", "\\|"))
 		if inner == nil {
 			continue

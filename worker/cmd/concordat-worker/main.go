@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"concordat.dev/protocol/version"
 	"concordat.dev/worker/sandbox"
 	"concordat.dev/worker/server"
 )
@@ -31,6 +33,9 @@ func run(ctx context.Context, args []string) int {
 	}
 	if err := serve(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "concordat-worker:", err)
+		if errors.Is(err, server.ErrConfiguration) {
+			return 2
+		}
 		return 1
 	}
 	return 0
@@ -38,9 +43,18 @@ func run(ctx context.Context, args []string) int {
 
 func serve(ctx context.Context) error {
 	config := flag.String("config", "", "configuration `FILE` (YAML)")
+	check := flag.Bool("check-config", false, "say every problem of the configuration and end with 2, or print it with its defaults")
+	told := flag.Bool("version", false, "print the version")
 	flag.Parse()
+	if *told {
+		_, err := fmt.Println(server.Program, version.Number)
+		return err
+	}
 	if *config == "" || flag.NArg() > 0 {
-		return fmt.Errorf("usage: concordat-worker --config FILE, or concordat-worker sandbox --help")
+		return fmt.Errorf("usage: concordat-worker --config FILE [--check-config], concordat-worker --version, or concordat-worker sandbox --help")
+	}
+	if *check {
+		return server.CheckConfig(*config, os.Stdout)
 	}
 	cfg, err := server.Load(*config)
 	if err != nil {
