@@ -5,10 +5,10 @@
 //
 //   const signer = new Signer();
 //   const envelope = await signer.ask({ kind: "statement", title: "Pause the collaboration", meaning: ["No query runs until …"],
-//     payload: statement("pause", { ledger, collaboration, version, subject: digest }, { reason, now: session.now }), command: "concordat pause" });
+//     payload: statement("pause", { ledger, collaboration, version, subject: digest }, { reason, now: session.now }), command: "concordat manifest pause" });
 //   if (envelope) await api.participant.submitStatement({ collaboration, statement: envelope });
 //   …
-//   <SignDialog {signer} signing={session.current.signing} />
+//   <SignDialog {signer} signing={session.current.signing} keys={signingKeys(collaboration)} />
 import { api } from "../api/clients";
 import { equalBytes, toHex } from "./base64";
 import type { Digest } from "./canon";
@@ -86,6 +86,9 @@ export interface ToSign {
   /** That does the same at the command line, where there is one. */
   readonly command?: string;
 }
+
+/** A text as one word of a shell's command: in single quotes, each of them in the text closed and opened again. */
+export const shellWord = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** The text that is signed, as a person may compare it. */
 export const signedText = (what: ToSign): string => canonicalText(what.payload);

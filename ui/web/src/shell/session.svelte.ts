@@ -80,3 +80,16 @@ async function lastInForce(newest: Room): Promise<Room | undefined> {
 }
 
 export const room = new CurrentRoom();
+
+/**
+ * The keys that may sign here for who uses the page: their own and their organisation's, those included that a proposed version gives it, since a
+ * new key has to sign the version that names it.
+ */
+export function signingKeys(collaboration: string): string[] {
+  const member = session.membership(collaboration);
+  if (!member) return [];
+  const named = [room.room, room.proposal].flatMap(
+    (at) => at?.manifest.participants.find((p) => p.id === member.participant)?.keys ?? [],
+  );
+  return [...new Set([...member.keys, ...named])];
+}
