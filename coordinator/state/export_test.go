@@ -3,6 +3,7 @@ package state
 import (
 	"encoding/json"
 	"maps"
+	"time"
 
 	"concordat.dev/policies/budget"
 )
@@ -51,3 +52,6 @@ func (m *Machine) Agreed() ([]byte, error) {
 	}
 	return json.Marshal(s)
 }
+
+// Encode is a command as this build writes it, with an id and a salt of its own.
+func Encode(kind string, now time.Time, body any) ([]byte, error) { return encode(kind, now, body) }

@@ -31,6 +31,7 @@ type script struct {
 	index uint64
 	now   time.Time
 	forms map[int]document.SignedForm
+	also  func(kind string, now time.Time, body any) // hears of each command; nil: nobody does
 }
 
 func TestScripts(t *testing.T) {
@@ -116,6 +117,9 @@ func (s *script) run(d *datadriven.TestData) string {
 // apply sends a command, twice: the second one must change nothing and tell the same.
 func (s *script) apply(kind string, body any) string {
 	s.t.Helper()
+	if s.also != nil {
+		s.also(kind, s.now, body)
+	}
 	raw, err := json.Marshal(body)
 	must(s.t, err)
 	salt := sha256.Sum256(fmt.Append(nil, s.index))
