@@ -299,8 +299,8 @@ func (d deployed) cutOff() {
 		return d.run("docker", "inspect", "-f", `{{(index .NetworkSettings.Networks "`+network+`").IPAddress}}`, container)
 	}
 	ready := func() bool {
-		_, err := d.try("docker", "exec", container, "concordat-coordinator", "--config", "/run/mesh/"+leader+"/config.yaml", "--ready")
-		return err == nil
+		out, _ := d.try("docker", "exec", container, "bash", "-c", `exec 3<>/dev/tcp/127.0.0.1/7600 && printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 && head -1 <&3`)
+		return strings.Contains(out, " 204 ")
 	}
 	before := address()
 	d.run("docker", "network", "disconnect", network, container)
@@ -309,7 +309,7 @@ func (d deployed) cutOff() {
 		d.t.Errorf("%s, alone, says that it can decide", leader)
 	}
 	second := d.leads(leader)
-	d.run("docker", "network", "connect", "--alias", leader, network, container)
+	d.run("docker", "network", "connect", "--alias", leader+".marbles", network, container)
 	d.until(leader+" has caught up", ready)
 	d.ask(45)
 	d.t.Logf("%s was cut off, %s led on; it came back from %s to %s and caught up", leader, second, before, address())

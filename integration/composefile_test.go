@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"regexp"
@@ -82,7 +83,8 @@ func TestComposeConfines(t *testing.T) {
 			t.Errorf("%s: the image %q names no version", name, image)
 		}
 		checkComposeVolumes(t, c, name, texts(s["volumes"]))
-		checkComposeNetworks(t, c, name, texts(s["networks"]))
+		networks, _ := s["networks"].(map[string]any)
+		checkComposeNetworks(t, c, name, slices.Concat(texts(s["networks"]), slices.Collect(maps.Keys(networks))))
 	}
 }
 
@@ -145,7 +147,7 @@ func TestComposeIsTaken(t *testing.T) {
 	}
 	none := harness.File(t, "empty.env", "") // not the .env of whoever runs this
 	config := func(env ...string) (string, error) {
-		cmd := exec.CommandContext(t.Context(), compose[0], append(compose[1:], "--env-file", none, "--profile", "witness", "config")...) //nolint:gosec // G204: compose
+		cmd := exec.CommandContext(t.Context(), compose[0], append(compose[1:], "--env-file", none, "--profile", "witness", "--profile", "prometheus", "config")...) //nolint:gosec // G204: compose
 		cmd.Dir, cmd.Env = harness.Repository(), append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, env...)
 		out, err := cmd.CombinedOutput()
 		return string(out), err

@@ -53,6 +53,7 @@ same, and writes the configurations anew. It starts nothing: 'concordat up' does
 	flags := c.Flags()
 	flags.StringVar(&measurements, "measurements", "", "file of sha256sum's lines for the binaries as they run")
 	flags.StringVar(&p.MarbleRun, "marblerun", "marblerun", "host name of MarbleRun")
+	flags.StringVar(&p.Domain, "domain", "", "domain in which the processes reach one another: NAME.DOMAIN")
 	flags.StringArrayVar(&p.Coordinators, "coordinator-name", nil, "host name of a coordinator, repeatable, always in the same order")
 	flags.StringArrayVar(&p.Workers, "worker-name", nil, "host name of a worker, repeatable")
 	flags.StringVar(&p.Data, "data", "/var/lib/concordat", "folder for its own data at each of them")

@@ -32,6 +32,7 @@ const (
 
 // Plan is a mesh whose processes other means run. Names are host names at which the processes reach one another.
 type Plan struct {
+	Domain       string                  // appended to each name, where that is reached by another one
 	Home         string                  // of this description: mesh.json, root.pem, NAME/config.yaml
 	Measured     map[string]canon.Digest // of the binaries by name (ReadMeasurements)
 	MarbleRun    string
@@ -75,17 +76,25 @@ func SetUp(ctx context.Context, p Plan) (*Mesh, error) {
 func (m *Mesh) place(p Plan) {
 	s := &m.state
 	s.Mode, s.Elsewhere, s.ObjectStore, s.Founders, s.Witnesses = "simulation", true, p.ObjectStore, p.Founders, p.Witnesses
-	s.MarbleRun = MarbleRunAddress{Marbles: net.JoinHostPort(p.MarbleRun, PortMarbles), Clients: net.JoinHostPort(p.MarbleRun, PortClients)}
+	s.MarbleRun = MarbleRunAddress{Marbles: p.at(p.MarbleRun, PortMarbles), Clients: p.at(p.MarbleRun, PortClients)}
 	s.Coordinators, s.Workers = nil, nil
 	for _, c := range p.Coordinators {
 		s.Coordinators = append(s.Coordinators, CoordinatorAddress{
-			Name: c, API: net.JoinHostPort(c, PortAPI), Mesh: net.JoinHostPort(c, PortMesh), Raft: net.JoinHostPort(c, PortRaft), Flight: net.JoinHostPort(c, PortFlight),
-			Metrics: net.JoinHostPort(c, PortMetrics),
+			Name: c, API: p.at(c, PortAPI), Mesh: p.at(c, PortMesh), Raft: p.at(c, PortRaft), Flight: p.at(c, PortFlight),
+			Metrics: p.at(c, PortMetrics),
 		})
 	}
 	for _, w := range p.Workers {
-		s.Workers = append(s.Workers, WorkerAddress{Name: w, Mesh: net.JoinHostPort(w, PortWorker), Metrics: net.JoinHostPort(w, PortMetrics)})
+		s.Workers = append(s.Workers, WorkerAddress{Name: w, Mesh: p.at(w, PortWorker), Metrics: p.at(w, PortMetrics)})
 	}
+}
+
+// at is an address as the processes know it.
+func (p Plan) at(name, port string) string {
+	if p.Domain != "" {
+		name += "." + p.Domain
+	}
+	return net.JoinHostPort(name, port)
 }
 
 // await returns when MarbleRun answers.
