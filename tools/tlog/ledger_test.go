@@ -40,7 +40,7 @@ func (l *ledger) Apply(_ context.Context, command []byte) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.index++
-	return l.state.Apply(l.index, command), nil
+	return l.state.Apply(l.index, [][]byte{command})[0](), nil
 }
 
 func (l *ledger) Sync(context.Context) error { return nil }

@@ -170,13 +170,15 @@ release: {time_grid: 0s}
 	}
 }
 
-// shown is a row with its numbers as integers, and moments as days.
+// shown is a row with its numbers in tens, which the little noise of this policy leaves as they are, and moments as days.
 func shown(row []any) string {
 	var cells []string
 	for _, v := range row {
 		switch v := v.(type) {
 		case float64:
-			cells = append(cells, fmt.Sprint(math.Round(v)))
+			cells = append(cells, fmt.Sprint(10*math.Round(v/10)))
+		case int64:
+			cells = append(cells, fmt.Sprint(10*math.Round(float64(v)/10)))
 		case string:
 			cells = append(cells, strings.TrimSuffix(v, "T00:00:00Z"))
 		default:
