@@ -11,6 +11,25 @@ import (
 // attestation is where Gramine shows an enclave its attestation: write 64 bytes, read a quote over them.
 const attestation = "/dev/attestation"
 
+// headerSize is how long the header of Open Enclave before a quote is.
+const headerSize = 16
+
+// Quote gives a bare SGX quote over SHA-256 of data, and zeros; nil where the process is in no enclave of Gramine. What has not run on
+// hardware: all of it.
+func Quote() func(data []byte) ([]byte, error) {
+	quote := gramineQuote(attestation)
+	if quote == nil {
+		return nil
+	}
+	return func(data []byte) ([]byte, error) {
+		wrapped, err := quote(data)
+		if err != nil {
+			return nil, err
+		}
+		return wrapped[headerSize:], nil
+	}
+}
+
 // gramineQuote quotes SHA-256 of a certificate, as MarbleRun's own marbles do under Gramine, behind the header of Open Enclave that MarbleRun's
 // validator wants. Nil where the process is in no such enclave: then it is simulation. (What has not run on hardware: all of it.)
 func gramineQuote(folder string) func(certificate []byte) ([]byte, error) {

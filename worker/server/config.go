@@ -67,6 +67,9 @@ type Config struct {
 	Tracing *observe.Tracing `yaml:"tracing,omitempty"`
 	// LogLevel is debug, info (default), warn or error.
 	LogLevel string `yaml:"log_level,omitempty" default:"info"`
+	// Vaults is the file of vaults that have to release keys (--vaults). It comes by the command line, which an enclave measures, and not from
+	// this file, which the operator writes. Empty: none.
+	Vaults string `yaml:"-"`
 }
 
 // Mesh are the digests that a manifest pins, apart from the root certificate, which the marble identity carries.

@@ -69,6 +69,9 @@ func Run(ctx context.Context, cfg Config, getenv func(string) string, log zerolo
 		return err
 	}
 	cfg.Mesh.MarbleRunManifest = identity.ManifestDigest().String()
+	if identity.Secret, err = released(ctx, cfg, identity.Secret); err != nil {
+		return err
+	}
 	s, err := New(ctx, cfg, identity, log)
 	if err != nil {
 		return err

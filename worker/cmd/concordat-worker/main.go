@@ -45,13 +45,14 @@ func serve(ctx context.Context) error {
 	config := flag.String("config", "", "configuration `FILE` (YAML)")
 	check := flag.Bool("check-config", false, "say every problem of the configuration and end with 2, or print it with its defaults")
 	told := flag.Bool("version", false, "print the version")
+	vaults := flag.String("vaults", "", "`FILE` of vaults that have to release a key before anything can be read (YAML)")
 	flag.Parse()
 	if *told {
 		_, err := fmt.Println(server.Program, version.Number)
 		return err
 	}
 	if *config == "" || flag.NArg() > 0 {
-		return fmt.Errorf("usage: concordat-worker --config FILE [--check-config], concordat-worker --version, or concordat-worker sandbox --help")
+		return fmt.Errorf("usage: concordat-worker --config FILE [--check-config] [--vaults FILE], concordat-worker --version, or concordat-worker sandbox --help")
 	}
 	if *check {
 		return server.CheckConfig(*config, os.Stdout)
@@ -60,6 +61,7 @@ func serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	cfg.Vaults = *vaults
 	level := zerolog.InfoLevel
 	if cfg.LogLevel != "" {
 		if level, err = zerolog.ParseLevel(cfg.LogLevel); err != nil {
