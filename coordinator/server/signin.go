@@ -117,6 +117,7 @@ func (s *Server) pages(calls *http.ServeMux) (http.Handler, error) {
 		return nil, err
 	}
 	people := s.api.People()
+	calls.Handle(strings.TrimSuffix(signin.Prefix, "/"), pages) // the page to sign in on, which a mux would lead below the prefix
 	calls.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/concordat.v1.") || strings.HasPrefix(r.URL.Path, "/upload/") || r.URL.Path == api.HandoverPath {
 			people.ServeHTTP(w, r)
