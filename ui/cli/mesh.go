@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -184,14 +185,14 @@ func (a *app) statusCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.status(m.Status(c.Context()), format)
+			return a.status(c.Context(), m.Status(c.Context()), format)
 		},
 	}
 	c.Flags().StringVar(&formatName, "format", "table", "table or json")
 	return c
 }
 
-func (a *app) status(r mesh.Report, format present.Format) error {
+func (a *app) status(ctx context.Context, r mesh.Report, format present.Format) error {
 	answering := 0
 	for _, c := range r.Coordinators {
 		if c.Status != nil {
@@ -200,10 +201,15 @@ func (a *app) status(r mesh.Report, format present.Format) error {
 	}
 	var err error
 	if format == present.JSON {
-		err = a.statusJSON(r)
+		err = a.statusJSON(ctx, r)
 	} else {
 		a.banner(r.State.Mode)
-		err = a.statusTable(r)
+		page := *a
+		var text bytes.Buffer
+		page.Out = &text
+		if err = page.statusTable(ctx, r); err == nil {
+			err = a.tint(text.Bytes())
+		}
 	}
 	if err == nil && answering == 0 {
 		a.say("no coordinator answers: 'concordat up' starts the mesh")
@@ -212,13 +218,16 @@ func (a *app) status(r mesh.Report, format present.Format) error {
 	return err
 }
 
-func (a *app) statusJSON(r mesh.Report) error {
+func (a *app) statusJSON(ctx context.Context, r mesh.Report) error {
 	type coordinator struct {
-		Name   string `json:"name"`
-		API    string `json:"api"`
-		Flight string `json:"flight,omitempty"` // Flight SQL
-		Leader string `json:"leader,omitempty"`
-		Error  string `json:"error,omitempty"`
+		Name    string `json:"name"`
+		API     string `json:"api"`
+		Flight  string `json:"flight,omitempty"` // Flight SQL
+		Page    string `json:"page"`
+		Metrics string `json:"metrics,omitempty"`
+		Version string `json:"version,omitempty"`
+		Leader  string `json:"leader,omitempty"`
+		Error   string `json:"error,omitempty"`
 	}
 	type process struct {
 		Name    string `json:"name"`
@@ -234,6 +243,8 @@ func (a *app) statusJSON(r mesh.Report) error {
 		Workers        []string        `json:"workers"`
 		Collaborations []string        `json:"collaborations"`
 		Log            *logStatus      `json:"log,omitempty"`
+		WorkerDetails  []workerStatus  `json:"worker_details"`
+		Budgets        []budgetLevel   `json:"budgets,omitempty"` // that the key of this home may see, the fullest first
 	}{Mode: r.State.Mode, Ledger: r.State.Ledger, Processes: []process{}, Coordinators: []coordinator{}, Workers: []string{}, Collaborations: []string{}}
 	pins, err := json.Marshal(r.State.Pins())
 	if err != nil {
@@ -244,12 +255,12 @@ func (a *app) statusJSON(r mesh.Report) error {
 		out.Processes = append(out.Processes, process{p.Name, p.PID, p.Running})
 	}
 	for _, c := range r.Coordinators {
-		one := coordinator{Name: c.Name, API: c.API, Flight: c.Flight}
+		one := coordinator{Name: c.Name, API: c.API, Page: c.Page(), Flight: c.Flight, Metrics: c.Metrics}
 		if c.Err != nil {
 			one.Error = c.Err.Error()
 		}
 		if c.Status != nil {
-			one.Leader = c.Status.GetLeader()
+			one.Leader, one.Version = c.Status.GetLeader(), c.Status.GetVersion()
 			out.Collaborations = append([]string{}, c.Status.GetCollaborations()...)
 			out.Workers = out.Workers[:0]
 			for _, w := range c.Status.GetWorkers() {
@@ -258,11 +269,11 @@ func (a *app) statusJSON(r mesh.Report) error {
 		}
 		out.Coordinators = append(out.Coordinators, one)
 	}
-	out.Log = ledgerStatus(r)
+	out.Log, out.WorkerDetails, out.Budgets = ledgerStatus(r), workersOf(ctx, r), a.levels(ctx, r)
 	return present.Object(a.Out, out)
 }
 
-func (a *app) statusTable(r mesh.Report) error {
+func (a *app) statusTable(ctx context.Context, r mesh.Report) error {
 	processes := present.Grid{Columns: []present.Column{{Name: "process"}, {Name: "pid", Right: true}, {Name: "runs"}, {Name: "address"}, {Name: "says"}}}
 	names := map[string]string{} // of coordinators by node id
 	for _, c := range r.Coordinators {
@@ -286,8 +297,8 @@ func (a *app) statusTable(r mesh.Report) error {
 		}
 		about[c.Name] = [2]string{"https://" + c.API, says}
 	}
-	for _, w := range r.State.Workers {
-		about[w.Name] = [2]string{w.Mesh, workerSays(r, w.Mesh)}
+	for i, w := range workersOf(ctx, r) {
+		about[w.Name] = [2]string{r.State.Workers[i].Mesh, w.says()}
 	}
 	for _, p := range r.Processes {
 		runs := "no"
@@ -321,28 +332,12 @@ func (a *app) statusTable(r mesh.Report) error {
 		}
 	}
 	fmt.Fprintf(a.Out, "Flight SQL      %s\n", orNone(strings.Join(flight, ", ")))
+	for _, l := range a.levels(ctx, r) {
+		fmt.Fprintf(a.Out, "budget          [%s] %3.0f %% of %s, %s in %s\n", bar(l.Used), 100*l.Used, l.Owner, l.Namespace, l.Collaboration)
+	}
 	a.statusLog(ledgerStatus(r))
 	a.statusRecoveries(r)
 	return nil
-}
-
-// workerSays is what the coordinators know of a worker at an address.
-func workerSays(r mesh.Report, address string) string {
-	for _, c := range r.Coordinators {
-		for _, w := range c.Status.GetWorkers() {
-			if w.GetAddress() != address {
-				continue
-			}
-			if !w.GetReady() {
-				return "not ready"
-			}
-			if n := len(w.GetLoaded()); n > 0 {
-				return present.Count(int64(n), "dataset") + " loaded"
-			}
-			return "ready"
-		}
-	}
-	return "not announced"
 }
 
 func marbleRunState(s marble.State) string {
