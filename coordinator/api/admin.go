@@ -72,5 +72,9 @@ func (s workerService) Announce(_ context.Context, req *connect.Request[concorda
 	}
 	s.Workers.Announce(dispatch.Worker{ID: m.GetWorker(), Address: m.GetAddress(), Loaded: m.GetLoaded(),
 		Running: int(m.GetRunning()), Queued: int(m.GetQueued()), Slots: int(m.GetSlots())})
-	return connect.NewResponse(&concordatv1.AnnounceResponse{Ledger: s.State.Basis().Ledger}), nil
+	out := &concordatv1.AnnounceResponse{Ledger: s.State.Basis().Ledger}
+	if s.Coordinators != nil {
+		out.Coordinators = s.Coordinators()
+	}
+	return connect.NewResponse(out), nil
 }

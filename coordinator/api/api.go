@@ -62,9 +62,11 @@ type Config struct {
 	Sessions *signin.Sessions
 	// CosignLimit is how long a query waits for the quorum of its manifest's witnesses; 0 means 10 s.
 	CosignLimit time.Duration
-	Now         func() time.Time
-	Logger      zerolog.Logger
-	Record      func(Audit)
+	// Coordinators is where workers reach the coordinators, this one and the others; nil where nobody tells.
+	Coordinators func() []string
+	Now          func() time.Time
+	Logger       zerolog.Logger
+	Record       func(Audit)
 	// Tracer makes the spans of calls; the zero one makes none.
 	Tracer observe.Tracer
 }

@@ -20,6 +20,7 @@ const (
 	callRead    byte = 2
 	callApplied byte = 3 // of the leader, to a node that joins: how far it is
 	callClock   byte = 4 // of any voter: what its clock shows, Unix milliseconds
+	callPlace   byte = 5 // of any node: where workers reach it
 
 	answerDone      byte = 1
 	answerElsewhere byte = 2
@@ -59,6 +60,8 @@ func (n *Node) serveCall(kind byte, payload []byte) ([]byte, error) {
 		return binary.BigEndian.AppendUint64(nil, index), nil
 	case callClock:
 		return binary.BigEndian.AppendUint64(nil, uint64(n.clock().UnixMilli())), nil //nolint:gosec // read back as it was
+	case callPlace:
+		return []byte(n.cfg.Workers), nil
 	default:
 		return nil, fmt.Errorf("unknown call %d", kind)
 	}

@@ -87,6 +87,7 @@ func (n *Node) askClocks() {
 		case <-timer.C:
 		}
 		n.readClocks()
+		n.readPlaces()
 		if n.clocks.known() {
 			timer.Reset(n.cfg.Timeout * clockEvery)
 		} else {

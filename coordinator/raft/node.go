@@ -46,6 +46,8 @@ type Config struct {
 	Lineage func() string
 	// Clock is this node's, the host's where it is nil; Floor is the machine's time, before which nothing is proposed.
 	Clock, Floor func() time.Time
+	// Workers is the host:port at which workers reach this node, which it tells the others (Node.Workers); empty where it has none.
+	Workers string
 	// Files are those of the log, on a disk that a test makes slow or full; the host's where they are nil.
 	Files types.VFS
 }
@@ -70,6 +72,7 @@ type Node struct {
 	compacting sync.Mutex
 	group      group
 	clocks     clocks
+	places     places
 
 	barrier atomic.Uint64 // the term in which everything of earlier terms was applied
 }

@@ -195,3 +195,15 @@ func (c Config) check() error {
 
 // announced is where other coordinators reach this one.
 func (c Config) announced() string { return cmp.Or(c.Announce, c.Listen.Raft) }
+
+// workers is where workers reach this node: listen.mesh, on the host that the node announces where listen.mesh is on all of them.
+func (c Config) workers() string {
+	host, port, err := net.SplitHostPort(c.Listen.Mesh)
+	if ip := net.ParseIP(host); err != nil || host != "" && (ip == nil || !ip.IsUnspecified()) {
+		return c.Listen.Mesh
+	}
+	if host, _, err = net.SplitHostPort(c.announced()); err != nil {
+		return c.Listen.Mesh
+	}
+	return net.JoinHostPort(host, port)
+}

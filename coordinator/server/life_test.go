@@ -329,7 +329,18 @@ func TestDestroyedDataIsOnNoDisk(t *testing.T) {
 	for _, wrap := range wraps {
 		needles = append(needles, wrap, base64.StdEncoding.EncodeToString([]byte(wrap)))
 	}
-	must(t, filepath.WalkDir(m.dir, func(path string, d os.DirEntry, err error) error {
+	m.nowhere(needles...)
+	for id, object := range objects {
+		if _, err := os.Stat(filepath.Join(m.dir, "objects", object)); !os.IsNotExist(err) {
+			t.Errorf("the object of %s is still there: %v", id, err)
+		}
+	}
+}
+
+// nowhere expects that no file of the coordinators, nor of the object store, holds any of these texts.
+func (m *mesh) nowhere(needles ...string) {
+	m.t.Helper()
+	must(m.t, filepath.WalkDir(m.dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -339,16 +350,11 @@ func TestDestroyedDataIsOnNoDisk(t *testing.T) {
 		}
 		for _, needle := range needles {
 			if bytes.Contains(content, []byte(needle)) {
-				t.Errorf("%s holds %q", path, needle)
+				m.t.Errorf("%s holds %q", path, needle)
 			}
 		}
 		return err
 	}))
-	for id, object := range objects {
-		if _, err := os.Stat(filepath.Join(m.dir, "objects", object)); !os.IsNotExist(err) {
-			t.Errorf("the object of %s is still there: %v", id, err)
-		}
-	}
 }
 
 // compacted waits until a coordinator has one snapshot, taken after all that was destroyed.

@@ -55,7 +55,7 @@ func (s *Server) step(ctx context.Context, m state.Membership) error {
 	if err != nil || !done {
 		return err
 	}
-	_, _, err = state.Submit(ctx, s.node, time.Now(), state.SettleNodes{Number: m.Number})
+	_, _, err = state.Submit(ctx, s.node, s.now(), state.SettleNodes{Number: m.Number})
 	if err == nil {
 		s.log.Info().Int("change", m.Number).Int("voters", len(want)).Msg("the coordinators are those that were agreed")
 	}

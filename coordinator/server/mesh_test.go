@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -42,6 +43,7 @@ type mesh struct {
 	nodes   []*server.Server
 	workers []*fakeWorker
 	ledger  string
+	passed  atomic.Int64           // by how much all clocks lead the host's, in nanoseconds
 	keys    map[string]key.Private // clinic, registry: organisations; dana, ann, alex: people
 }
 
@@ -106,10 +108,13 @@ func (m *mesh) addWorker(name string) *fakeWorker {
 
 func (m *mesh) start(i int) {
 	m.t.Helper()
-	s, err := server.Start(m.t.Context(), m.configs[i], m.ca.Identity(m.t, marble.Coordinator), zerolog.Nop())
+	s, err := server.StartAt(m.t.Context(), m.configs[i], m.ca.Identity(m.t, marble.Coordinator), zerolog.Nop(), m.now)
 	must(m.t, err)
 	m.nodes[i] = s
 }
+
+// now is what the clocks of all coordinators and people show.
+func (m *mesh) now() time.Time { return time.Now().Add(time.Duration(m.passed.Load())) }
 
 func (m *mesh) stop(i int) {
 	if m.nodes[i] != nil {
@@ -148,7 +153,7 @@ func (m *mesh) as(who string, i int) person {
 		TLSClientConfig: marble.ClientConfig(canon.Sum(m.ca.Root.Raw), marble.Coordinator), ForceAttemptHTTP2: true,
 	}
 	if who != "" {
-		transport = authn.Signer{Key: m.keys[who], Audience: m.ledger, Now: time.Now}.RoundTripper(transport)
+		transport = authn.Signer{Key: m.keys[who], Audience: m.ledger, Now: m.now}.RoundTripper(transport)
 	}
 	h := &http.Client{Transport: transport}
 	base := "https://" + m.configs[i].Listen.API

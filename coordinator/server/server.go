@@ -36,6 +36,7 @@ type Server struct {
 	cfg      Config
 	identity *marble.Identity
 	log      zerolog.Logger
+	now      func() time.Time // the host's clock, where no test sets it
 
 	state   *state.Machine
 	node    *raft.Node
@@ -88,7 +89,11 @@ func Run(ctx context.Context, cfg Config, getenv func(string) string, log zerolo
 
 // Start serves as an activated marble. The context bounds the start alone.
 func Start(ctx context.Context, cfg Config, identity *marble.Identity, log zerolog.Logger) (*Server, error) {
-	s := &Server{cfg: cfg, identity: identity, log: log, state: state.New(), failed: make(chan error, 4)}
+	return startAt(ctx, cfg, identity, log, time.Now)
+}
+
+func startAt(ctx context.Context, cfg Config, identity *marble.Identity, log zerolog.Logger, now func() time.Time) (*Server, error) {
+	s := &Server{cfg: cfg, identity: identity, log: log, now: now, state: state.New(), failed: make(chan error, 4)}
 	var background context.Context
 	background, s.cancel = context.WithCancel(context.Background())
 	if err := s.start(ctx, background); err != nil {
@@ -114,8 +119,8 @@ func (s *Server) start(ctx, background context.Context) error {
 	}
 	s.node, err = raft.Open(raft.Config{ //nolint:contextcheck // the replica outlives the start
 		Name: s.cfg.Node, Address: s.cfg.Listen.Raft, Announce: s.cfg.announced(), DataDir: s.cfg.DataDir, Voters: voters, Root: root, TLS: s.identity, Logger: s.log,
-		Timeout: s.cfg.Election, Floor: func() time.Time { return s.state.Basis().Time },
-		Lineage: s.state.Lineage,
+		Timeout: s.cfg.Election, Clock: s.now, Floor: func() time.Time { return s.state.Basis().Time },
+		Lineage: s.state.Lineage, Workers: s.cfg.workers(),
 	}, s.state)
 	if err != nil {
 		return err
@@ -125,15 +130,15 @@ func (s *Server) start(ctx, background context.Context) error {
 	}
 	s.workers = dispatch.New(s.identity, s.log, observe.Calls{Tracer: s.tracer})
 	s.cosign = witness.New(witness.Config{
-		State: s.state, Replica: s.node, Addresses: s.cfg.witnesses(), Now: time.Now, Logger: s.log,
+		State: s.state, Replica: s.node, Addresses: s.cfg.witnesses(), Now: s.now, Logger: s.log,
 	})
 	if s.sessions, err = s.cfg.sessions(s.log); err != nil {
 		return err
 	}
 	s.api = api.New(api.Config{
 		State: s.state, Replica: s.node, Address: s.cfg.announced(), Workers: s.workers, Store: s.store, Root: root, Identity: s.identity, Cosign: s.cosign,
-		CosignLimit: s.cfg.WitnessTimeout, Sessions: s.sessions,
-		Now: time.Now, Logger: s.log, Tracer: s.tracer,
+		CosignLimit: s.cfg.WitnessTimeout, Sessions: s.sessions, Coordinators: s.node.Workers,
+		Now: s.now, Logger: s.log, Tracer: s.tracer,
 	})
 	s.done.Go(func() { s.found(background) })
 	people := http.NewServeMux()
@@ -240,7 +245,7 @@ func (s *Server) initialise(ctx context.Context) error {
 	}
 	var id [16]byte
 	_, _ = rand.Read(id[:])
-	_, _, err := state.Submit(ctx, s.node, time.Now(), state.Init{
+	_, _, err := state.Submit(ctx, s.node, s.now(), state.Init{
 		Ledger: hex.EncodeToString(id[:]), Founders: s.cfg.Founders, Mesh: mesh,
 	})
 	return err

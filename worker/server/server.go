@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +14,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"concordat.dev/observe"
-	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
 	"concordat.dev/protocol/gen/concordat/v1/concordatv1connect"
 	"concordat.dev/protocol/marble"
 	"concordat.dev/worker/admission"
@@ -60,6 +58,7 @@ type Server struct {
 	untrace  func(context.Context) error
 	serving  atomic.Bool
 	done     sync.WaitGroup
+	circle   circle
 }
 
 // Run activates the marble and serves until the context ends.
@@ -144,7 +143,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		}
 	})
 	for _, address := range s.cfg.Coordinators {
-		s.done.Go(func() { s.announce(ctx, address) })
+		s.meet(ctx, address, true)
 	}
 	s.done.Go(func() { s.sweep(ctx) })
 	s.log.Info().Str("listen", s.cfg.Listen).Msg("worker serves")
@@ -170,37 +169,6 @@ func (s *Server) sweep(ctx context.Context) {
 			if err := s.loader.Sweep(ctx, keepIdle); err != nil && ctx.Err() == nil {
 				s.log.Error().Err(err).Msg("sweep of loaded datasets")
 			}
-		}
-	}
-}
-
-// announce tells one coordinator, again and again, that this worker is there.
-func (s *Server) announce(ctx context.Context, address string) {
-	transport := &http.Transport{TLSClientConfig: s.identity.ClientTLS(marble.Coordinator), ForceAttemptHTTP2: true}
-	defer transport.CloseIdleConnections()
-	web, url := &http.Client{Transport: transport, Timeout: announceEvery}, "https://"+address
-	client, log := concordatv1connect.NewCoordinatorServiceClient(web, url), concordatv1connect.NewFollowServiceClient(web, url)
-	ledger := ""
-	tick := time.NewTicker(announceEvery)
-	defer tick.Stop()
-	for {
-		now := s.loader.Gate.Counts()
-		_, err := client.Announce(ctx, connect.NewRequest(&concordatv1.AnnounceRequest{
-			Worker: s.cfg.Worker, Address: cmp.Or(s.cfg.Announce, s.cfg.Listen), Loaded: s.loader.Loaded(),
-			Running: uint32(now.Running), Queued: uint32(now.Queued), Slots: uint32(s.cfg.limits().Running), //nolint:gosec // not negative
-		}))
-		if err != nil && ctx.Err() == nil {
-			s.log.Debug().Err(err).Str("coordinator", address).Msg("announce")
-		}
-		if err == nil {
-			if ledger, err = s.followed(ctx, log, ledger); err != nil && ctx.Err() == nil && !errors.Is(err, follow.ErrMoved) {
-				s.log.Warn().Err(err).Str("coordinator", address).Msg("follow the log")
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
 		}
 	}
 }

@@ -3257,6 +3257,7 @@ func (x *AnnounceRequest) GetSlots() uint32 {
 type AnnounceResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ledger        string                 `protobuf:"bytes,1,opt,name=ledger,proto3" json:"ledger,omitempty"`
+	Coordinators  []string               `protobuf:"bytes,2,rep,name=coordinators,proto3" json:"coordinators,omitempty"` // where workers reach the coordinators of the ledger, as far as this one knows
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3296,6 +3297,13 @@ func (x *AnnounceResponse) GetLedger() string {
 		return x.Ledger
 	}
 	return ""
+}
+
+func (x *AnnounceResponse) GetCoordinators() []string {
+	if x != nil {
+		return x.Coordinators
+	}
+	return nil
 }
 
 var File_concordat_v1_concordat_proto protoreflect.FileDescriptor
@@ -3536,9 +3544,10 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\x06loaded\x18\x03 \x03(\tR\x06loaded\x12\x18\n" +
 	"\arunning\x18\x04 \x01(\rR\arunning\x12\x16\n" +
 	"\x06queued\x18\x05 \x01(\rR\x06queued\x12\x14\n" +
-	"\x05slots\x18\x06 \x01(\rR\x05slots\"*\n" +
+	"\x05slots\x18\x06 \x01(\rR\x05slots\"N\n" +
 	"\x10AnnounceResponse\x12\x16\n" +
-	"\x06ledger\x18\x01 \x01(\tR\x06ledger2\xde\x01\n" +
+	"\x06ledger\x18\x01 \x01(\tR\x06ledger\x12\"\n" +
+	"\fcoordinators\x18\x02 \x03(\tR\fcoordinators2\xde\x01\n" +
 	"\x0eAnalystService\x12?\n" +
 	"\x05Query\x12\x1a.concordat.v1.QueryRequest\x1a\x18.concordat.v1.QueryEvent0\x01\x12F\n" +
 	"\aHistory\x12\x1c.concordat.v1.HistoryRequest\x1a\x1d.concordat.v1.HistoryResponse\x12C\n" +
