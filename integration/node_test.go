@@ -33,6 +33,7 @@ func TestNodes(t *testing.T) {
 	r.Shrink(gone[0])
 	r.Shrink(gone[1])
 	all := s.wait()
+	heardOf(t, m)
 	for _, a := range all {
 		if a.err != nil && !a.abandoned {
 			t.Errorf("after %s: %s: %v", a.end.Sub(a.from), a.SQL, a.err)
@@ -58,6 +59,22 @@ func TestNodes(t *testing.T) {
 	}
 	if kinds["node_join"] != 3 || kinds["node_remove"] != 3 {
 		t.Errorf("the log has %v", kinds)
+	}
+}
+
+// heardOf expects that each coordinator knows both workers, which no configuration told of those that joined.
+func heardOf(t *testing.T, m *harness.Mesh) {
+	t.Helper()
+	at := m.State()
+	for _, c := range at.Coordinators {
+		one, err := client.New(client.Config{Addresses: []string{c.API}, Root: at.RootCertificate})
+		if err != nil {
+			t.Fatal(err)
+		}
+		until(t, func() bool {
+			s, err := one.Status(t.Context())
+			return err == nil && len(s.GetWorkers()) == 2
+		})
 	}
 }
 

@@ -88,6 +88,13 @@ func (s *storm) ask(i int) {
 	}
 }
 
+// sofar is what has ended.
+func (s *storm) sofar() []asked {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all
+}
+
 // until waits until n questions have ended.
 func (s *storm) until(n int) {
 	for have := range s.ended {
