@@ -82,7 +82,7 @@ client-tools:
 	@[ $(PYTHON_CLIENTS)/.done -nt integration/clients/requirements.txt ] || { \
 	  echo "install Python clients into .tools"; rm -rf $(PYTHON_CLIENTS); \
 	  python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' && python3 -m venv $(PYTHON_CLIENTS) && \
-	  $(PYTHON_CLIENTS)/bin/pip install -q --disable-pip-version-check -r integration/clients/requirements.txt && touch $(PYTHON_CLIENTS)/.done; \
+	  $(PYTHON_CLIENTS)/bin/pip install -q --disable-pip-version-check --retries 1 -r integration/clients/requirements.txt && touch $(PYTHON_CLIENTS)/.done; \
 	} || { rm -rf $(PYTHON_CLIENTS); echo "the Python clients are not tested: they need python3 (3.11 or newer) with venv, and PyPI"; }
 	@[ -f $(JDBC_CLIENT) ] || { \
 	  command -v java >/dev/null && echo "install the JDBC driver into .tools" && mkdir -p $(TOOLS)/clients && \
@@ -94,6 +94,7 @@ client-tools:
 .PHONY: bench
 bench: build
 	@cd integration && go run $(TAGS) ./cmd/bench
+	@cd coordinator && go test -run '^$$' -bench '^BenchmarkStream$$' ./flight | awk '/^BenchmarkStream/ {printf "figure flight_thousand_groups %.2f ms\n", $$3/1e6} /FAIL/'
 	@cd coordinator && go test -run '^$$' -bench Ledger -benchtime 1x -timeout 1h ./bench -args -entries $(ENTRIES) | { grep '^figure\|FAIL\|_test.go' || true; }
 
 # image-roots: below ROOTS a folder for each program, as its image has it under /opt/concordat. That of concordat has the measurements
