@@ -142,7 +142,7 @@ it("makes a passkey, which signs the version that names it and then a pause", as
   await page.getByRole("button", { name: "Go on to sign" }).click();
   await sign(page);
   await page.getByText("Paused by Community clinic").waitFor();
-  expect(mesh.run("otto", "manifest", "status")).toContain("active");
+  expect(mesh.run("otto", "manifest", "status")).toContain("version 2: paused");
   expect(mesh.run("otto", "log", "entries")).toContain("pause");
   await page.getByRole("button", { name: "Resume…" }).click();
   await sign(page);
