@@ -1,0 +1,3 @@
+module concordat.dev/tools/licences
+
+go 1.26.0
