@@ -61,7 +61,7 @@ demo: build
 ## test: every module built alone, vetted and tested
 .PHONY: test
 test: build client-tools
-	@for m in $(MODULES) tools/attest tools/quotes tools/tlog; do \
+	@for m in $(MODULES) tools/attest tools/quotes tools/tlog tools/helm tools/licences; do \
 	  echo "test   $$m"; \
 	  (cd $$m && go build $(TAGS) ./... && go vet $(TAGS) ./... && go test $(TAGS) -timeout $(TIMEOUT) ./...); \
 	done
@@ -175,7 +175,7 @@ fuzz: compiler
 lint: compiler fresh $(TOOLS)/$(GOLANGCI_LINT)/golangci-lint
 	@unformatted=$$(git ls-files '*.go' | grep -v /gen/ | xargs -r gofmt -l); \
 	  [ -z "$$unformatted" ] || { echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; }
-	@for m in $(MODULES) tools/attest tools/quotes tools/tlog; do \
+	@for m in $(MODULES) tools/attest tools/quotes tools/tlog tools/helm tools/licences; do \
 	  echo "lint   $$m"; \
 	  (cd $$m && $(TOOLS)/$(GOLANGCI_LINT)/golangci-lint run --config $(CURDIR)/.golangci.yml --build-tags duckdb_arrow ./...); \
 	done
@@ -188,6 +188,21 @@ vulnerabilities: compiler $(TOOLS)/$(GOVULNCHECK)/govulncheck
 	  echo "vulnerabilities   $$m"; \
 	  (cd $$m && $(TOOLS)/$(GOVULNCHECK)/govulncheck $${GOVULNDB:+-db "$$GOVULNDB"} $(TAGS) ./...); \
 	done
+
+## licences: licences of all that is linked, digests and versions of the pages' packages, against a list of what is allowed
+.PHONY: licences
+licences:
+	@cd tools/licences && go run . ../..
+
+## outdated: dependencies that have newer versions; changes nothing
+.PHONY: outdated
+outdated:
+	@tools/outdated.sh $(MODULES)
+
+## enclave: Gramine manifests and EGo's coordinator in bin/enclave, with measurements; KEY=FILE signs. Not run on hardware
+.PHONY: enclave
+enclave: build
+	@deploy/enclave/build.sh bin bin/enclave $(KEY)
 
 ## generate: the code of protocol/gen from protocol/proto
 .PHONY: generate
