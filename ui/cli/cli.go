@@ -146,7 +146,7 @@ In simulation mode (no SGX) nothing is protected from the host; every command th
 			root.AddCommand(c)
 		}
 	}
-	add("mesh", a.upCommand(), a.downCommand(), a.statusCommand(), a.demoCommand(), a.meshCommand(), a.nodeCommand())
+	add("mesh", a.upCommand(), a.downCommand(), a.statusCommand(), a.demoCommand(), a.meshCommand(), a.nodeCommand(), a.versionCommand())
 	add("documents", a.keyCommand(), a.manifestCommand(), a.policyCommand(), a.datasetCommand())
 	add("analysis", a.webCommand(), a.tokenCommand(), a.sandboxCommand(), a.queryCommand(), a.historyCommand(), a.budgetCommand())
 	add("audit", a.receiptCommand(), a.logCommand(), a.witnessCommand())
