@@ -15,6 +15,7 @@ PROTOC_GEN_GO      := v1.36.11
 PROTOC_GEN_CONNECT := v1.21.1
 VERSITYGW          := v1.0.14
 AZURITE            := 3.37.0
+CYCLONEDX          := v1.10.0
 FLIGHT_SQL_JDBC    := 18.3.0
 
 TOOLS   := $(CURDIR)/.tools
@@ -52,6 +53,31 @@ binaries:
 	@cd worker && CGO_ENABLED=1 $(BUILD) $(TAGS) -o ../bin/concordat-worker ./cmd/concordat-worker
 	@echo "build  bin/marblerun-coordinator"
 	@cd tools/marblerun && $(BUILD) -o ../../bin/marblerun-coordinator github.com/edgelesssys/marblerun/cmd/coordinator
+
+# The version of this source, as the programs say it.
+VERSION = $(shell sed -n 's/^const Number = "\(.*\)"/\1/p' protocol/version/version.go)
+RELEASE ?= release
+# What a release is built from: folder, package, environment and flags of each program. The worker needs cgo, so it is built for the machine alone.
+release-program = @echo "release $(1)-$(3)"; cd $(2) && CGO_ENABLED=$(5) GOOS=linux GOARCH=$(3) $(BUILD) $(6) -o $(abspath $(RELEASE))/$(1)-$(VERSION)-linux-$(3) $(4)
+release-parts   = @echo "release $(1).cdx.json"; cd $(2) && CGO_ENABLED=$(4) GOFLAGS=$(5) $(TOOLS)/cyclonedx-$(CYCLONEDX)/cyclonedx-gomod app -json -licenses -noserial -std -main $(3) -output $(abspath $(RELEASE))/$(1)-$(VERSION).cdx.json . 2>/dev/null && sed -i '/"timestamp":/d' $(abspath $(RELEASE))/$(1)-$(VERSION).cdx.json
+
+## release: the programs for linux, amd64 and where no cgo is needed arm64, with a list of their parts (CycloneDX) and SHA256SUMS, in RELEASE (release)
+.PHONY: release
+release: compiler ui/web/dist/index.html $(TOOLS)/cyclonedx-$(CYCLONEDX)/cyclonedx-gomod
+	@rm -rf $(RELEASE) && mkdir -p $(RELEASE)
+	$(call release-program,concordat,ui,amd64,./cmd/concordat,0)
+	$(call release-program,concordat,ui,arm64,./cmd/concordat,0)
+	$(call release-program,concordat-coordinator,coordinator,amd64,./cmd/concordat-coordinator,0)
+	$(call release-program,concordat-coordinator,coordinator,arm64,./cmd/concordat-coordinator,0)
+	$(call release-program,concordat-worker,worker,amd64,./cmd/concordat-worker,1,$(TAGS))
+	$(call release-parts,concordat,ui,cmd/concordat,0,)
+	$(call release-parts,concordat-coordinator,coordinator,cmd/concordat-coordinator,0,)
+	$(call release-parts,concordat-worker,worker,cmd/concordat-worker,1,-tags=duckdb_arrow)
+	@cd $(RELEASE) && sha256sum * > SHA256SUMS && cat SHA256SUMS
+
+$(TOOLS)/cyclonedx-$(CYCLONEDX)/cyclonedx-gomod:
+	@echo "install cyclonedx-gomod@$(CYCLONEDX)"
+	@mkdir -p $(dir $@) && cd $(TOOLS) && GOBIN=$(dir $@) GOFLAGS= go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX)
 
 ## demo: a mesh on this machine, three organisations, one study; Ctrl-C ends it, ONCE=1 ends it after the study
 .PHONY: demo
@@ -204,11 +230,12 @@ outdated:
 enclave: build
 	@deploy/enclave/build.sh bin bin/enclave $(KEY)
 
-## generate: the code of protocol/gen from protocol/proto
+## generate: the code of protocol/gen from protocol/proto, the tables of docs/CONFIG.md from the structs
 .PHONY: generate
 generate: generators
 	@$(call protoc,protocol/gen)
 	@$(call protoc-es,ui/web/src/gen)
+	@cd integration && go run ./cmd/configuration
 
 # fresh fails when the committed code is not what the definitions give.
 .PHONY: fresh
@@ -218,6 +245,7 @@ fresh: generators
 	  diff -r "$$out" protocol/gen || { echo "protocol/gen is stale: run 'make generate' and commit the result"; exit 1; }; \
 	  rm -rf "$$out" && mkdir "$$out" && $(call protoc-es,$$out); \
 	  diff -r "$$out" ui/web/src/gen || { echo "ui/web/src/gen is stale: run 'make generate' and commit the result"; exit 1; }
+	@cd integration && go run ./cmd/configuration --check
 
 # protoc FOLDER writes the generated code below it.
 define protoc
