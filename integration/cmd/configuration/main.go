@@ -121,6 +121,9 @@ func (w writer) fields(prefix string, s *ast.StructType, within structs) error {
 			tag = reflect.StructTag(strings.Trim(f.Tag.Value, "`"))
 		}
 		name, options, _ := strings.Cut(tag.Get("yaml"), ",")
+		if name == "-" { // it comes by other means
+			continue
+		}
 		if name == "" {
 			return fmt.Errorf("a field of %q has no yaml tag", prefix)
 		}
