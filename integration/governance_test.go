@@ -1,10 +1,15 @@
 package integration_test
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,11 +26,12 @@ import (
 )
 
 // TestGovernance takes one collaboration through what happens to those who made it: an organisation gets another key, owners want to see plans
-// before they run, and an organisation leaves.
+// before they run, an organisation leaves, and another ends it all: what was destroyed is in no file of the mesh.
 func TestGovernance(t *testing.T) {
 	m := harness.Up(t)
 	r := m.Agree(harness.StudyRoom(), harness.Generous)
-	r.UploadStudy("clinic.patients")
+	r.UploadStudy("clinic.patients", "registry.events")
+	matches(t, r)
 	question := harness.Question(0).SQL
 	first := r.Released(question)
 	spent := r.Budgets()
@@ -49,7 +55,12 @@ func TestGovernance(t *testing.T) {
 	says(t, r, harness.StewardOf("clinic"), statement.ApprovePlan, func(s *statement.Statement) { s.Subject = plan })
 	r.Verified(r.Released(harness.Question(2).SQL).Receipt)
 
+	kept, samples := sealedObjects(t, m), sealedSamples(t, m)
+	if len(kept) != 2 {
+		t.Fatalf("two datasets have the objects %v", kept)
+	}
 	says(t, r, "clinic", statement.Leave, nil)
+	until(t, func() bool { return len(sealedObjects(t, m)) == 1 })
 	if got, err := r.Query(t.Context(), harness.Analyst, harness.Question(2)); err == nil && got.Verdict == answer.Released {
 		t.Errorf("an answer from data of an organisation that left: %+v", got.Answer)
 	} else if code := connect.CodeOf(err); err != nil && code != connect.CodePermissionDenied && code != connect.CodeFailedPrecondition && code != connect.CodeAborted {
@@ -64,6 +75,89 @@ func TestGovernance(t *testing.T) {
 			t.Errorf("the log has no %s", kind)
 		}
 	}
+
+	says(t, r, "registry", statement.Revoke, nil)
+	until(t, func() bool { return len(sealedObjects(t, m)) == 0 })
+	for name, sample := range samples {
+		if files := holding(t, m.Home, sample); len(files) > 0 {
+			t.Errorf("after the revocation %v hold bytes of %s", files, name)
+		}
+	}
+	if got, err := r.As("registry").Documents(t.Context(), r.ID(), 0); err != nil || got.State != "revoked" {
+		t.Errorf("the manifest is %s: %v", got.State, err)
+	}
+	if got, err := r.Query(t.Context(), harness.Analyst, harness.Question(4)); err == nil && got.Verdict == answer.Released {
+		t.Errorf("an answer under a manifest that was revoked: %+v", got.Answer)
+	}
+}
+
+// matches has the analyst ask for the band of the share that two datasets have in common, by command, twice: the second time is free.
+func matches(t *testing.T, r *harness.Room) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "analyst.key")
+	if err := r.Keys[harness.Analyst].Save(file); err != nil {
+		t.Fatal(err)
+	}
+	var spent []harness.Budget
+	for i := range 2 {
+		ran := harness.Command(t, r.Mesh.Bin(), r.Mesh.Home, "dataset", "match", "clinic.patients", "registry.events", "--key", file)
+		if ran.Code != 0 || !strings.Contains(ran.Out, "% of the units of clinic.patients are in registry.events") && !strings.Contains(ran.Out, "unknown share") {
+			t.Fatalf("dataset match: exit code %d: %s%s", ran.Code, ran.Out, ran.Err)
+		}
+		now := r.Budgets()
+		if i == 1 && !slices.EqualFunc(now, spent, func(a, b harness.Budget) bool { return a.SpentRho == b.SpentRho }) {
+			t.Errorf("the same match was charged again: %+v, %+v", spent, now)
+		}
+		spent = now
+	}
+}
+
+// sealedSamples are bytes from within the sealed objects.
+func sealedSamples(t *testing.T, m *harness.Mesh) map[string][]byte {
+	t.Helper()
+	out := map[string][]byte{}
+	err := filepath.WalkDir(m.Home, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !slices.ContainsFunc(sealedObjects(t, m), func(o string) bool { return strings.HasSuffix(name, filepath.FromSlash(o)) }) {
+			return err
+		}
+		b, err := os.ReadFile(name) //nolint:gosec // G304, G122: of the test's mesh
+		if len(b) > 256 {
+			out[name] = b[len(b)/2 : len(b)/2+64]
+		}
+		return err
+	})
+	if err != nil || len(out) == 0 {
+		t.Fatalf("no sealed bytes were found: %v", err)
+	}
+	for name, sample := range out {
+		if len(holding(t, m.Home, sample)) == 0 {
+			t.Fatalf("the search does not find %s", name)
+		}
+	}
+	return out
+}
+
+// holding are the files below a folder that hold some bytes.
+func holding(t *testing.T, folder string, sample []byte) []string {
+	t.Helper()
+	var out []string
+	err := filepath.WalkDir(folder, func(name string, d fs.DirEntry, err error) error {
+		if os.IsNotExist(err) || err == nil && !d.Type().IsRegular() {
+			return nil // it went away while we looked
+		}
+		b, err := os.ReadFile(name) //nolint:gosec // G304, G122: of the test's mesh
+		if os.IsNotExist(err) {
+			return nil
+		}
+		if bytes.Contains(b, sample) {
+			out = append(out, name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 // inForce has all participants sign documents, and whoever else has to.
