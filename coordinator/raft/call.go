@@ -26,8 +26,16 @@ const (
 	answerElsewhere byte = 2
 )
 
-// callLimit bounds how long the leader works on one call, so that a follower never waits for good.
-const callLimit = 10 * time.Second
+// callLimit bounds how long the leader works on one call, so that a follower never waits for good; a large command has longer, since it has to
+// reach the leader, a majority and their disks, on machines that have other work. Whoever gave up too early would send it all again.
+const (
+	callLimit   = 10 * time.Second
+	callLimitMB = time.Second // more for each MiB
+)
+
+func limitOf(payload []byte) time.Duration {
+	return callLimit + time.Duration(len(payload))*callLimitMB/(1<<20)
+}
 
 // answer serves one follower's calls, one after another.
 func (n *Node) answer(conn net.Conn) {
@@ -47,7 +55,7 @@ func (n *Node) answer(conn net.Conn) {
 }
 
 func (n *Node) serveCall(kind byte, payload []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), callLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), limitOf(payload))
 	defer cancel()
 	switch kind {
 	case callApply:
@@ -84,7 +92,7 @@ func (c *calls) do(ctx context.Context, leader string, kind byte, payload []byte
 	if err != nil {
 		return nil, err
 	}
-	end := time.Now().Add(callLimit)
+	end := time.Now().Add(limitOf(payload))
 	if d, ok := ctx.Deadline(); ok && d.Before(end) {
 		end = d
 	}

@@ -84,6 +84,7 @@ const (
 	trailingEntries = 1024
 	poolSize        = 8
 	commitTimeout   = 10 * time.Millisecond // how soon followers learn of a commit when nothing follows it; less costs idle CPU
+	entryTimeout    = 30 * time.Second      // of one message of entries, the largest ones to a slow disk included; elections do not wait for it
 	dialTimeout     = 2 * time.Second
 	probeTimeout    = 500 * time.Millisecond
 )
@@ -131,7 +132,7 @@ func (n *Node) open() error {
 	n.calls = newCalls(n.layer)
 	n.machine.formed = func() { n.layer.hasState.Store(true) }
 	transport := hraft.NewNetworkTransportWithConfig(&hraft.NetworkTransportConfig{
-		Stream: n.layer, MaxPool: poolSize, Timeout: 10 * time.Second, Logger: logger,
+		Stream: n.layer, MaxPool: poolSize, Timeout: entryTimeout, Logger: logger,
 	})
 	if n.raft, err = hraft.NewRaft(n.raftConfig(logger), n.machine, n.log, n.log, n.snapshots, transport); err != nil {
 		return errors.Join(fmt.Errorf("start: %w", err), transport.Close())

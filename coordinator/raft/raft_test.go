@@ -2,6 +2,7 @@ package raft_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -77,12 +78,13 @@ func (w *words) count() int {
 }
 
 type cluster struct {
-	t      *testing.T
-	mesh   marbletest.Mesh
-	dir    string
-	voters []raft.Voter
-	nodes  []*raft.Node
-	states []*words
+	silence time.Duration // after which others stand for election
+	t       *testing.T
+	mesh    marbletest.Mesh
+	dir     string
+	voters  []raft.Voter
+	nodes   []*raft.Node
+	states  []*words
 }
 
 func ports(t *testing.T, n int) []string {
@@ -97,9 +99,15 @@ func ports(t *testing.T, n int) []string {
 	return out
 }
 
-func newCluster(t *testing.T) *cluster {
+func newCluster(t *testing.T) *cluster { return newClusterOf(t, election) }
+
+// patience bounds what has to happen some time: nothing is measured by it.
+const patience = 2 * time.Minute
+
+// newClusterOf has elections after a silence of its own.
+func newClusterOf(t *testing.T, silence time.Duration) *cluster {
 	t.Helper()
-	c := &cluster{t: t, mesh: marbletest.New(t), dir: t.TempDir(), nodes: make([]*raft.Node, 3), states: make([]*words, 3)}
+	c := &cluster{t: t, silence: silence, mesh: marbletest.New(t), dir: t.TempDir(), nodes: make([]*raft.Node, 3), states: make([]*words, 3)}
 	for i, address := range ports(t, 3) {
 		c.voters = append(c.voters, raft.Voter{Name: fmt.Sprint("c", i), Address: address})
 	}
@@ -117,7 +125,7 @@ func newCluster(t *testing.T) *cluster {
 }
 
 func (c *cluster) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	c.t.Cleanup(cancel)
 	return ctx
 }
@@ -128,7 +136,7 @@ func (c *cluster) config(i int) raft.Config {
 	must(c.t, err)
 	return raft.Config{
 		Name: c.voters[i].Name, Address: c.voters[i].Address, DataDir: filepath.Join(c.dir, c.voters[i].Name),
-		Voters: c.voters, Root: root, TLS: id, Logger: zerolog.Nop(), Timeout: 300 * time.Millisecond,
+		Voters: c.voters, Root: root, TLS: id, Logger: zerolog.Nop(), Timeout: cmp.Or(c.silence, election),
 	}
 }
 
@@ -340,7 +348,7 @@ func TestConfiguredKeysAreChecked(t *testing.T) {
 }
 
 func TestCommandTooLarge(t *testing.T) {
-	c := newCluster(t)
+	c := newClusterOf(t, 5*time.Second) // no election is wanted: a machine with much to do works on 22 MiB for a while
 	for i, n := range c.nodes {
 		if _, err := n.Apply(c.ctx(), make([]byte, 32<<20+1)); !errors.Is(err, raft.ErrTooLarge) {
 			t.Errorf("node %d: %v", i, err)

@@ -179,7 +179,7 @@ func (m *mesh) status(i int) *concordatv1.StatusResponse {
 }
 
 func (m *mesh) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute) // nothing is measured by it
 	m.t.Cleanup(cancel)
 	return ctx
 }
