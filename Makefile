@@ -93,6 +93,25 @@ test: build client-tools
 	done
 	@echo "test   ui/web"
 	@cd ui/web && npm run --silent check && npm test --silent
+	@if $(MAKE) --no-print-directory chromium; then cd ui/web && npm run --silent browser:short; \
+	  else echo "the pages are not tested in a browser"; fi
+
+## browser: the journey of each face in Chromium against real meshes, and how pages look, by axe; CHROMIUM names another browser
+# `make test` runs one journey of each face, of a minute and a half in all. The whole takes more than ten minutes on two busy cores
+# (participants six, hosted pages two and a half): axe reads each page in both schemes and widths, and each file starts a mesh of its own.
+.PHONY: browser
+browser: build chromium
+	@cd ui/web && npm run --silent browser
+
+## guide: the screenshots of docs/GUIDE.md, taken anew from a mesh of the demo
+.PHONY: guide
+guide: build chromium
+	@cd ui/web && npm run --silent guide
+
+# chromium: any of these on the path will do; Debian's package is installed only where none is there.
+.PHONY: chromium
+chromium:
+	@[ -n "$${CHROMIUM:-}" ] || command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null || { $(call debian,chromium,Chromium); }
 
 ## clients: the study by database/sql, Python with ADBC, JDBC and our Python package, against a real mesh; installs into .tools what is missing
 .PHONY: clients

@@ -142,8 +142,6 @@ it("auditor", async () => {
   await go(otto, "Review");
   await otto.getByText("min_units 10 → 12").waitFor();
   await shoot(otto, "auditor-review");
-  await otto.getByRole("heading", { name: "What changes from version 1" }).evaluate((e) => e.scrollIntoView());
-  await shoot(otto, "auditor-changes");
   await go(otto, "Evidence");
   await otto.getByText("No check failed").waitFor();
   await shoot(otto, "auditor-evidence");
