@@ -91,6 +91,16 @@ it("keeps a steward's draft when the session ends, and leads back to it", async 
   await page.context().close();
 });
 
+it("says why signing in failed", async () => {
+  const context = await browser.newContext({ ignoreHTTPSErrors: true });
+  const page = await context.newPage();
+  await page.goto(`${mesh.hosted}/signin/start?issuer=http%3A%2F%2F127.0.0.1%3A1&client=nobody`);
+  await page.getByText("This host cannot sign in by that identity provider").waitFor();
+  await page.getByRole("link", { name: /^otto / }).click();
+  await page.getByRole("heading", { name: "Review", level: 1 }).waitFor();
+  await context.close();
+});
+
 it("signs out, for the cookie too", async () => {
   const page = await signIn("otto");
   const before = await page.context().cookies();

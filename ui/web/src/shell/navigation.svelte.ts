@@ -16,7 +16,7 @@ class Navigation {
     this.#read();
     scrollTo(0, 0);
     // Screen readers and keyboards go on at the new page, as after a load.
-    requestAnimationFrame(() => document.getElementById("page")?.focus());
+    requestAnimationFrame(() => document.getElementById("page")?.focus({ preventScroll: true }));
   }
 
   #read(): void {
