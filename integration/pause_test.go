@@ -72,13 +72,33 @@ func TestPausedLeader(t *testing.T) {
 	}
 }
 
-// stands stops the leader until resume is called, and returns when others agreed on another one. Over tells when it has stood long enough.
+// stands stops the leader until resume is called, and returns when another one leads. Over tells when it has stood long enough.
 func stands(t *testing.T, m *harness.Mesh) (resume func(), over <-chan time.Time) {
 	t.Helper()
-	leader := m.Leader()
+	leader, at := m.Leader(), m.State()
+	var others []*client.Client
+	led := ""
+	for _, c := range at.Coordinators {
+		one, err := client.New(client.Config{Addresses: []string{c.API}, Root: at.RootCertificate})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := one.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Name == leader {
+			led = s.GetNode()
+		} else {
+			others = append(others, one)
+		}
+	}
 	resume, over = m.Pause(leader), time.After(pausedFor)
-	if next := m.Leader(); next == leader {
-		t.Fatalf("%s stands still and leads", leader)
+	for _, one := range others {
+		until(t, func() bool {
+			s, err := one.Status(t.Context())
+			return err == nil && s.GetLeader() != "" && s.GetLeader() != led
+		})
 	}
 	return resume, over
 }

@@ -103,9 +103,11 @@ func newTarget(cfg Config) *target {
 	var transport http.RoundTripper = &http.Transport{
 		TLSClientConfig:     pinned(cfg.Root, &t.root),
 		ForceAttemptHTTP2:   true,
-		TLSHandshakeTimeout: 10 * time.Second,
-		IdleConnTimeout:     30 * time.Second,
-		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 5 * time.Second,
+		// A coordinator that stands still keeps its connections: whoever waits for it hears nothing, and goes on with another one.
+		HTTP2:           &http.HTTP2Config{SendPingTimeout: 3 * time.Second, PingTimeout: 3 * time.Second},
+		IdleConnTimeout: 30 * time.Second,
+		DialContext:     (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
 	}
 	if !cfg.Key.IsZero() {
 		transport = authn.Signer{Key: cfg.Key, Audience: cfg.Ledger, Now: time.Now}.RoundTripper(transport)
@@ -212,8 +214,11 @@ func again(err error) bool {
 		return connected.Code() == connect.CodeUnavailable
 	}
 	var network net.Error
-	return errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errBusy)
+	return errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errBusy) || strings.Contains(err.Error(), connectionLost)
 }
+
+// connectionLost is what net/http says of a connection whose peer answers no ping; it exports no such error.
+const connectionLost = "http2: client connection lost"
 
 // errBusy is a plain HTTP answer that asks to come again.
 var errBusy = errors.New("coordinator cannot serve this now")
