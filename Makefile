@@ -97,8 +97,9 @@ test: build client-tools
 	  else echo "the pages are not tested in a browser"; fi
 
 ## browser: the journey of each face in Chromium against real meshes, and how pages look, by axe; CHROMIUM names another browser
-# `make test` runs one journey of each face, of a minute and a half in all. The whole takes more than ten minutes on two busy cores
-# (participants six, hosted pages two and a half): axe reads each page in both schemes and widths, and each file starts a mesh of its own.
+# `make test` runs one journey of each face, a minute in all (measured: 53 s at a load of 5). The whole takes more than six minutes on two
+# cores (participants two, hosted pages one, how the auditor's pages look two), since axe reads each page in both schemes and widths, and
+# each file starts a mesh of its own.
 .PHONY: browser
 browser: build chromium
 	@cd ui/web && npm run --silent browser
