@@ -154,7 +154,7 @@ func (s *Server) start(ctx, background context.Context) error {
 		s.serve(s.cfg.Listen.API, everything, public),
 		s.serve(s.cfg.Listen.Mesh, s.api.Marbles(), marbles),
 		s.serveFlight(),
-		s.observed(),
+		s.observed(), //nolint:contextcheck // metrics are read after the start, each time with a context of their own
 	)
 }
 
