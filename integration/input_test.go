@@ -115,7 +115,7 @@ func parts(tamper func(first, second string) error) func(*testing.T, *harness.Ro
 				now, err := filepath.Glob(filepath.Join(folder, "uploads", "*"))
 				now = slices.DeleteFunc(now, func(name string) bool { return slices.Contains(before, name) })
 				if failed = err; err == nil {
-					failed = tamper(filepath.Join(now[0], "1"), filepath.Join(now[0], "2"))
+					failed = tamper(part(t, now[0], 1), part(t, now[0], 2))
 				}
 			}
 		}
@@ -128,6 +128,22 @@ func parts(tamper func(first, second string) error) func(*testing.T, *harness.Ro
 		}
 		return err.Error()
 	}
+}
+
+// part finds a part of an upload, whose name is its number and its digest.
+func part(t *testing.T, folder string, number int) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(folder, fmt.Sprintf("%d-%s", number, strings.Repeat("[0-9a-f]", 64))))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("part %d in %s: %v %v", number, folder, found, err)
+	}
+	return found[0]
+}
+
+// numbered is the name of a part under another number.
+func numbered(path string, number int) string {
+	_, digest, _ := strings.Cut(filepath.Base(path), "-")
+	return filepath.Join(filepath.Dir(path), fmt.Sprintf("%d-%s", number, digest))
 }
 
 func swap(a, b string) error {
@@ -144,12 +160,12 @@ var badParts = []wrong{
 		return os.WriteFile(second, b, 0o600)
 	}), []string{"part 2 of 3 was changed after it was signed"}},
 	{"missing part", parts(func(_, second string) error {
-		return errors.Join(os.Remove(second), os.Remove(second+".attrs"))
+		return os.Remove(second)
 	}), []string{"part 2 of 3 is missing"}},
 	{"parts in the wrong order", parts(swap), []string{"part 2 lies in the place of part 1", "the order isn't the signed one"}},
 	{"parts in the wrong order, with their names", parts(func(first, second string) error {
-		return errors.Join(swap(first, second), swap(first+".attrs", second+".attrs"))
-	}), []string{"part 1 is sha256:", "the statement says sha256:"}},
+		return errors.Join(os.Rename(first, numbered(first, 2)), os.Rename(second, numbered(second, 1)))
+	}), []string{"part 1 is not sha256:", "as the statement says"}},
 }
 
 // proposing drafts the next version and has the clinic propose it.

@@ -47,7 +47,7 @@ var badRequests = []wrong{
 	{"query of an unknown collaboration", func(t *testing.T, r *harness.Room) string {
 		reply, err := r.As(harness.Analyst).Query(t.Context(), client.Question{Collaboration: "elsewhere", SQL: countPatients}, nil)
 		return fmt.Sprint(string(reply.Answer), err)
-	}, []string{`"not_permitted"`, "is of nobody", "elsewhere"}},
+	}, []string{`"not_permitted"`, "is nobody in collaboration", "elsewhere"}},
 	{"replayed request", replayed, []string{"the request was sent before"}},
 	{"request for another ledger", func(t *testing.T, r *harness.Room) string {
 		_, said := sent(t, r, authn.Signer{Key: r.Keys[harness.Analyst], Audience: strings.Repeat("0", 32), Now: time.Now}, nil)

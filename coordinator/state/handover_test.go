@@ -2,6 +2,7 @@ package state_test
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -56,7 +57,7 @@ func (s *script) takeOver(d *datadriven.TestData) string {
 	}
 	old := s.m
 	s.m = state.New()
-	as := successor(or(text(d, "as"), "next"), false)
+	as := successor(cmp.Or(text(d, "as"), "next"), false)
 	as.Ledger, as.Inherits = "", nil
 	as.Voters = []string{"ed25519:x"}
 	s.apply("await", state.Await{Awaiting: state.Awaiting{Mesh: as}})

@@ -2,6 +2,7 @@ package state_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -35,7 +36,7 @@ func nodes(t *testing.T, room bool) *script {
 
 func (s *script) nodeSays(said membership.Statement, signers ...string) []byte {
 	s.t.Helper()
-	said.Ledger = or(said.Ledger, ledger)
+	said.Ledger = cmp.Or(said.Ledger, ledger)
 	e, err := membership.Sign(said)
 	must(s.t, err)
 	for _, who := range signers {

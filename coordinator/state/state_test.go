@@ -2,6 +2,7 @@ package state_test
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -241,13 +242,13 @@ func (s *script) propose(d *datadriven.TestData) string {
 		inherits = fmt.Sprintf(", inherits: [%q]", pins.Inherits[0])
 	}
 	keys := func(role string) string {
-		names := strings.Split(or(text(d, role), role), "+")
+		names := strings.Split(cmp.Or(text(d, role), role), "+")
 		for i, n := range names {
 			names[i] = fmt.Sprintf("%q", private(n).Public())
 		}
 		return strings.Join(names, ", ")
 	}
-	namespace := or(text(d, "namespace"), "patient")
+	namespace := cmp.Or(text(d, "namespace"), "patient")
 	third, people, datasets := "", "", ", {id: registry.events, owner: registry, policy: r.yaml}"
 	if !d.HasArg("without-registry") {
 		third = fmt.Sprintf(", {id: registry, name: R, keys: [%s]}", keys("registry"))
@@ -288,8 +289,8 @@ people: [{id: dana, participant: clinic, roles: [steward], keys: [%q]}%s], %s
 namespaces: {%s: {normalize: trim}}, %s
 datasets: [{id: clinic.patients, owner: clinic, policy: c.yaml}%s],
 mesh: {mode: simulation, marblerun_manifest: %q, root_certificate: %q, coordinator: %q, ledger: %q%s}}`,
-			version, or(text(d, "purpose"), "testing"), or(text(d, "expires"), "2030-12-31"), keys("clinic"), third,
-			private(or(text(d, "dana"), "dana")).Public(), people, options(d), namespace, s.witnesses(d), datasets, pins.MarbleRunManifest, pins.RootCertificate, pins.Coordinator, pins.Ledger, inherits)},
+			version, cmp.Or(text(d, "purpose"), "testing"), cmp.Or(text(d, "expires"), "2030-12-31"), keys("clinic"), third,
+			private(cmp.Or(text(d, "dana"), "dana")).Public(), people, options(d), namespace, s.witnesses(d), datasets, pins.MarbleRunManifest, pins.RootCertificate, pins.Coordinator, pins.Ledger, inherits)},
 		"c.yaml": policy("clinic.patients", "clinic"), "r.yaml": policy("registry.events", "registry"),
 	})
 	must(s.t, err)
@@ -322,7 +323,7 @@ func (s *script) says(d *datadriven.TestData, action statement.Action) []byte {
 		said.Subject = canon.Sum([]byte(text(d, "sealed")))
 	}
 	if action != statement.Propose && action != statement.Approve {
-		said.Nonce, said.Issued, said.Reason = strings.Repeat(or(text(d, "nonce"), "0"), 16), s.now.Format(time.RFC3339), "because"
+		said.Nonce, said.Issued, said.Reason = strings.Repeat(cmp.Or(text(d, "nonce"), "0"), 16), s.now.Format(time.RFC3339), "because"
 	}
 	var signers []key.Private
 	for _, n := range strings.Split(text(d, "by"), "+") {
@@ -342,7 +343,7 @@ func (s *script) upload(d *datadriven.TestData) state.Upload {
 	dataset := text(d, "dataset")
 	return state.Upload{
 		ID: text(d, "id"), Collaboration: "room", Dataset: dataset, Version: uint32(number(d, "dataset-version", 1)), Key: text(d, "key"),
-		Participant: or(text(d, "as"), strings.Split(dataset, ".")[0]), Person: "dana", Manifest: s.forms[number(d, "version", 1)].Digest(),
+		Participant: cmp.Or(text(d, "as"), strings.Split(dataset, ".")[0]), Person: "dana", Manifest: s.forms[number(d, "version", 1)].Digest(),
 		IdentityWrap: []byte("wrap"), Recipient: []byte("recipient"),
 	}
 }
@@ -357,8 +358,8 @@ func (s *script) closeUpload(d *datadriven.TestData) string {
 
 func (s *script) reserve(d *datadriven.TestData) string {
 	q := state.Query{
-		ID: text(d, "id"), Collaboration: "room", Person: or(text(d, "person"), "ann"), Participant: "clinic", Key: text(d, "key"),
-		Request: canon.Sum([]byte(text(d, "question") + text(d, "rho"))), Question: canon.Sum([]byte(text(d, "question"))).String(), Plan: canon.Sum([]byte(or(text(d, "plan"), "p"))).String(),
+		ID: text(d, "id"), Collaboration: "room", Person: cmp.Or(text(d, "person"), "ann"), Participant: "clinic", Key: text(d, "key"),
+		Request: canon.Sum([]byte(text(d, "question") + text(d, "rho"))), Question: canon.Sum([]byte(text(d, "question"))).String(), Plan: canon.Sum([]byte(cmp.Or(text(d, "plan"), "p"))).String(),
 		Manifest: s.forms[number(d, "version", 1)].Digest(), Owners: []string{"clinic", "registry"},
 	}
 	rho := 0.1
@@ -368,7 +369,7 @@ func (s *script) reserve(d *datadriven.TestData) string {
 	}
 	for _, owner := range []string{"clinic", "registry"} {
 		q.Price = append(q.Price, state.Price{
-			Owner: owner, Namespace: or(text(d, "namespace"), "patient"), Amount: budget.Amount{Rho: mechanism.FromFloat(rho)},
+			Owner: owner, Namespace: cmp.Or(text(d, "namespace"), "patient"), Amount: budget.Amount{Rho: mechanism.FromFloat(rho)},
 		})
 	}
 	for _, id := range []string{"clinic.patients", "registry.events"} {
@@ -484,13 +485,6 @@ func number(d *datadriven.TestData, arg string, otherwise int) int {
 		_, _ = fmt.Sscan(t, &otherwise)
 	}
 	return otherwise
-}
-
-func or(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return a
 }
 
 func must(t testing.TB, err error) {
