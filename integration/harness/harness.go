@@ -144,13 +144,17 @@ func Repository() string {
 	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
 }
 
-// Binaries is a folder with the binaries as they are now, which a build that runs meanwhile does not change.
+// Binaries is a folder with the binaries as they are now, which a build that runs meanwhile does not change. They are those of `make build`,
+// or of the folder that CONCORDAT_TEST_BIN names.
 func Binaries(tb testing.TB) string {
 	tb.Helper()
-	dir := tb.TempDir()
+	dir, from := tb.TempDir(), os.Getenv("CONCORDAT_TEST_BIN")
+	if from == "" {
+		from = filepath.Join(Repository(), "bin")
+	}
 	for _, name := range binaries {
-		if err := link(filepath.Join(Repository(), "bin", name), filepath.Join(dir, name)); errors.Is(err, os.ErrNotExist) {
-			tb.Fatalf("bin/%s is missing: run `make build` in the repository first", name)
+		if err := link(filepath.Join(from, name), filepath.Join(dir, name)); errors.Is(err, os.ErrNotExist) {
+			tb.Fatalf("%s is missing: run `make build` in the repository first", filepath.Join(from, name))
 		} else if err != nil {
 			tb.Fatal(err)
 		}
