@@ -75,11 +75,11 @@ type Limit struct {
 // Table is what stands in FROM.
 type Table interface{ Place() Span }
 
-// Base is a dataset or a CTE by name.
+// Base is a dataset or a CTE by name, with what the text writes in front of it.
 type Base struct {
 	Span
-	Schema, Name, Alias string
-	Columns             []string
+	Catalog, Schema, Name, Alias string
+	Columns                      []string
 }
 
 // Derived is a subquery in FROM.
@@ -123,7 +123,7 @@ func (t *Join) Place() Span { return t.Span }
 // Expr is an expression.
 type Expr interface{ Place() Span }
 
-// Column is a reference by one to three names.
+// Column is a reference by one to four names.
 type Column struct {
 	Span
 	Names []string

@@ -16,8 +16,11 @@ import (
 	"concordat.dev/sql/refusal"
 )
 
-// Catalog tells the schema of each dataset that the manifest names, columns in the order of their names.
-type Catalog map[string][]plan.Column
+// Catalog is what a text may name.
+type Catalog struct {
+	Name     string                   // of the collaboration; a text may write it in front of a dataset's name, as standard clients do
+	Datasets map[string][]plan.Column // the schema of each dataset that the manifest names, columns in the order of their names
+}
 
 // MaxRelations is the most datasets that one query reads, each use counted (PRIVACY.md R6).
 const MaxRelations = 8

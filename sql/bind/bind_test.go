@@ -15,12 +15,13 @@ import (
 )
 
 // catalog has a dataset of visits and one of orders, whose units are joined, and one of places.
-var catalog = bind.Catalog{
+var catalog = bind.Catalog{Name: "north-sea", Datasets: map[string][]plan.Column{
 	"red.visits": {{Name: "age", Type: plan.Integer}, {Name: "cost", Type: plan.Double}, {Name: "pid", Type: plan.Varchar}, {Name: "seen_at", Type: plan.Timestamp},
 		{Name: "urgent", Type: plan.Boolean}, {Name: "ward", Type: plan.Varchar}},
 	"blue.orders":  {{Name: "amount", Type: plan.Double}, {Name: "item", Type: plan.Varchar}, {Name: "pid", Type: plan.Varchar}, {Name: "seen_at", Type: plan.Timestamp}},
 	"atlas.places": {{Name: "state", Type: plan.Varchar}, {Name: "ward", Type: plan.Varchar}},
-}
+	"codes":        {{Name: "ward", Type: plan.Varchar}},
+}}
 
 type harness struct{ parser *parse.Parser }
 

@@ -47,19 +47,23 @@ func (b *binder) base(t *ast.Base, env *environment) (plan.Relation, *scope) {
 			return r, b.rename(r, "", alias, names, t.Span)
 		}
 	}
-	id := t.Name
-	if t.Schema != "" {
-		id = t.Schema + "." + t.Name
-	}
-	for known, columns := range b.catalog {
-		if strings.EqualFold(known, id) {
-			b.relations++
-			r := &plan.Scan{Span: t.Span, Dataset: known, Columns: columns}
-			return r, b.rename(r, t.Schema, alias, t.Columns, t.Span)
+	id, columns := b.dataset(t)
+	if columns != nil {
+		b.relations++
+		r := &plan.Scan{Span: t.Span, Dataset: id, Columns: columns}
+		s := b.rename(r, t.Schema, alias, t.Columns, t.Span)
+		for i := range s.columns {
+			s.columns[i].catalog = b.catalog.Name
 		}
+		return r, s
+	}
+	if t.Catalog != "" && !strings.EqualFold(t.Catalog, b.catalog.Name) {
+		b.refuse(refusal.UnknownRelation, t.Span, "Write "+id+", or name the other collaboration in the request: by the option --collaboration, or a client's header concordat-collaboration.",
+			"The query is asked of the collaboration %s, not of %s.", b.catalog.Name, t.Catalog)
+		return &plan.Opaque{Span: t.Span}, &scope{open: true}
 	}
 	var known []string
-	for k := range b.catalog {
+	for k := range b.catalog.Datasets {
 		known = append(known, k)
 	}
 	suggestion := "Read a dataset of the manifest: its name is owner.dataset."
@@ -71,6 +75,37 @@ func (b *binder) base(t *ast.Base, env *environment) (plan.Relation, *scope) {
 	}
 	b.refuse(refusal.UnknownRelation, t.Span, suggestion, "There is no dataset %s in the signed manifest.", id)
 	return &plan.Opaque{Span: t.Span}, &scope{open: true}
+}
+
+// dataset is the id of the dataset that a table names, as the manifest writes it, and its columns; nil columns when there is none. What stands in
+// front of owner.dataset is the collaboration. It may also stand in front of a dataset whose name is one word.
+func (b *binder) dataset(t *ast.Base) (id string, columns []plan.Column) {
+	id = t.Name
+	if t.Schema != "" {
+		id = t.Schema + "." + t.Name
+	}
+	if t.Catalog != "" && !strings.EqualFold(t.Catalog, b.catalog.Name) {
+		return id, nil
+	}
+	if known, columns := b.lookup(id); columns != nil {
+		return known, columns
+	}
+	if t.Catalog == "" && t.Schema != "" && strings.EqualFold(t.Schema, b.catalog.Name) {
+		if known, columns := b.lookup(t.Name); columns != nil {
+			return known, columns
+		}
+	}
+	return id, nil
+}
+
+// lookup finds a dataset by its id, in any case of its letters.
+func (b *binder) lookup(id string) (known string, columns []plan.Column) {
+	for known, columns := range b.catalog.Datasets {
+		if strings.EqualFold(known, id) {
+			return known, columns
+		}
+	}
+	return "", nil
 }
 
 // rename gives the columns of a relation the names by which the text around it knows them.

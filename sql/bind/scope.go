@@ -10,11 +10,11 @@ import (
 
 // named is a column that a name may mean.
 type named struct {
-	schema, table string // as the text may qualify it; empty: unqualified only
-	name          string
-	index         int
-	t             plan.Type
-	merged        bool // the right side of USING: only a qualified name means it
+	catalog, schema, table string // as the text may qualify it; empty: unqualified only
+	name                   string
+	index                  int
+	t                      plan.Type
+	merged                 bool // the right side of USING: only a qualified name means it
 }
 
 // scope is the columns that names may mean in one place, and the scope around it for a correlated subquery.
@@ -58,6 +58,10 @@ func (s *scope) find(names []string) (col named, count int) {
 			}
 		case 3:
 			if !strings.EqualFold(c.table, names[1]) || !strings.EqualFold(c.schema, names[0]) {
+				continue
+			}
+		case 4:
+			if !strings.EqualFold(c.table, names[2]) || !strings.EqualFold(c.schema, names[1]) || !strings.EqualFold(c.catalog, names[0]) {
 				continue
 			}
 		default:

@@ -92,6 +92,10 @@ func (d *decoder) parseError(o object) {
 			d.unsupported(span, "A construct of this query")
 			return
 		}
+		if strings.HasPrefix(message, "NameListToString") { // what DuckDB says to a relation of four names
+			d.unsupported(span, "A relation's name of more than three parts", "Write owner.dataset, or \"collaboration\".owner.dataset.")
+			return
+		}
 		d.refused.Add(refusal.Refusal{Code: refusal.UnsupportedSyntax, Span: span, Rule: "language",
 			Message: "The text is not valid SQL: " + message + ".", Suggestion: "Check the text at the marked place."})
 		return

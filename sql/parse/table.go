@@ -52,9 +52,9 @@ func (d *decoder) source(o object, kind string) ast.Table {
 }
 
 func (d *decoder) base(o object, location int) ast.Table {
-	t := &ast.Base{Span: d.src.name(location), Schema: o.text("schema_name"), Name: o.text("table_name"), Alias: o.text("alias"), Columns: o.texts("column_name_alias")}
-	if o.text("catalog_name") != "" {
-		d.unsupported(t.Span, "A name of three parts", "Write owner.dataset alone: a query is of one collaboration, which the request names.")
+	t := &ast.Base{
+		Span: d.src.name(location), Catalog: o.text("catalog_name"), Schema: o.text("schema_name"), Name: o.text("table_name"),
+		Alias: o.text("alias"), Columns: o.texts("column_name_alias"),
 	}
 	if o.has("sample") {
 		d.unsupported(d.sample(), "TABLESAMPLE")

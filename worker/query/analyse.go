@@ -85,7 +85,7 @@ func (a *Analyser) Analyse(ctx context.Context, bundle *document.Bundle, text st
 
 // catalog lists the columns of every dataset of the manifest, hidden ones too: they are refused by name.
 func catalog(bundle *document.Bundle) bind.Catalog {
-	out := bind.Catalog{}
+	out := bind.Catalog{Name: bundle.Manifest.Collaboration, Datasets: map[string][]plan.Column{}}
 	for _, d := range bundle.Manifest.Datasets {
 		p := bundle.Policies[d.ID]
 		var columns []plan.Column
@@ -93,7 +93,7 @@ func catalog(bundle *document.Bundle) bind.Catalog {
 			columns = append(columns, plan.Column{Name: name, Type: columnType(c)})
 		}
 		sort.Slice(columns, func(i, j int) bool { return columns[i].Name < columns[j].Name })
-		out[d.ID] = columns
+		out.Datasets[d.ID] = columns
 	}
 	return out
 }

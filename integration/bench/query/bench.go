@@ -135,10 +135,10 @@ func (b *bench) bounded(ctx context.Context, q query) (*plan.Bounded, error) {
 	if tree == nil {
 		return nil, fmt.Errorf("not read: %v", refused.All())
 	}
-	catalog := bind.Catalog{}
+	catalog := bind.Catalog{Datasets: map[string][]plan.Column{}}
 	for id, p := range b.policies {
 		for _, name := range slices.Sorted(keys(p.Columns)) {
-			catalog[id] = append(catalog[id], plan.Column{Name: name, Type: plan.Type(p.Columns[name].Type)})
+			catalog.Datasets[id] = append(catalog.Datasets[id], plan.Column{Name: name, Type: plan.Type(p.Columns[name].Type)})
 		}
 	}
 	d := decide.Decide(decide.Request{Plan: bind.Bind(tree, catalog, refused), Policies: b.policies}, refused)

@@ -107,11 +107,11 @@ func schema(p *document.Policy) []plan.Column {
 // Catalog is the schemas of all datasets of a room.
 func (r *Room) Catalog() bind.Catalog { return Catalog(r.Policies) }
 
-// Catalog is the schemas that policies declare.
+// Catalog is the schemas that policies declare, in a collaboration of the name room.
 func Catalog(policies map[string]*document.Policy) bind.Catalog {
-	out := bind.Catalog{}
+	out := bind.Catalog{Name: "room", Datasets: map[string][]plan.Column{}}
 	for id, p := range policies {
-		out[id] = schema(p)
+		out.Datasets[id] = schema(p)
 	}
 	return out
 }
