@@ -28,7 +28,7 @@ import (
 const (
 	attemptFor  = 3 * time.Second  // at one node
 	persistFor  = 30 * time.Second // at all of them
-	callsInRoom = 300
+	callsInRoom = 150
 )
 
 // leafOf is an event that was acknowledged.
@@ -51,6 +51,8 @@ type history struct {
 	leaves     []leafOf
 	paid       map[int][2]int64 // by room, what acknowledged reservations paid
 	notes      map[int64]string // checkpoints by size
+
+	unclear, happened int // calls without an answer, and those of them whose leaf is in the log
 }
 
 // place is a room with what its people sign.
@@ -61,7 +63,7 @@ type place struct {
 	forms  [2]document.SignedForm // of the two versions
 	unpaid []string               // queries without a record
 
-	calls   int  // made here
+	calls   int  // drawn here
 	amended bool // the second version was proposed
 }
 
@@ -73,23 +75,32 @@ func (h *history) here() *place {
 		h.rooms = append(h.rooms, h.open(len(h.rooms)))
 	}
 	h.calls++
-	p := h.rooms[len(h.rooms)-1]
-	p.calls++
-	return p
+	return h.rooms[len(h.rooms)-1]
 }
 
-// version is which version of the manifest a call is about. The second comes when the first has lived for a while.
-func (h *history) version(p *place, do action) int {
+// draw is the next call in a room, and which version of the manifest it is about. The second version comes when the first has lived for a
+// while; a new version is signed before much else is asked for, most of the time.
+func (h *history) draw(p *place) (action, int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	weighted := []action{
+		propose, approve, approve, pause, resume, resume, resume, resume, balance, balance, manifest, size, record, record, record, record,
+		reserve, reserve, reserve, reserve, reserve, reserve, reserve, reserve, reserve, reserve,
+	}
+	p.calls++
+	since := p.calls % (callsInRoom / 2)
+	if since < 20 && mathrand.IntN(3) > 0 {
+		weighted = []action{propose, approve, approve, approve, manifest}
+	}
+	do := weighted[mathrand.IntN(len(weighted))]
 	switch {
-	case do == propose && p.calls > callsInRoom/3:
+	case do == propose && p.calls > callsInRoom/2:
 		p.amended = true
-		return 2
-	case p.amended:
-		return 1 + mathrand.IntN(2)
+		return do, 2
+	case !p.amended || since > 20 && mathrand.IntN(8) == 0:
+		return do, 1
 	default:
-		return 1
+		return do, 2
 	}
 }
 
@@ -129,8 +140,8 @@ mesh: {mode: simulation, marblerun_manifest: %q, root_certificate: %q, coordinat
 func (h *history) client(ctx context.Context, id int) {
 	for ctx.Err() == nil {
 		p := h.here()
-		in := call{room: p.number, do: h.draw(), who: mathrand.IntN(2)}
-		in.version = h.version(p, in.do)
+		in := call{room: p.number, who: mathrand.IntN(2)}
+		in.do, in.version = h.draw(p)
 		begun := time.Since(h.began)
 		out, known := h.perform(p, &in)
 		if !known {
@@ -142,14 +153,6 @@ func (h *history) client(ctx context.Context, id int) {
 		})
 		h.mu.Unlock()
 	}
-}
-
-func (h *history) draw() action {
-	weighted := []action{
-		propose, approve, approve, pause, resume, resume, resume, resume, balance, manifest, size, record, record, record,
-		reserve, reserve, reserve, reserve, reserve, reserve, reserve, reserve, reserve, reserve,
-	}
-	return weighted[mathrand.IntN(len(weighted))]
 }
 
 func (h *history) perform(p *place, in *call) (outcome, bool) {
@@ -172,7 +175,7 @@ func (h *history) perform(p *place, in *call) (outcome, bool) {
 	case reserve:
 		return h.reserve(p, in), true
 	case record:
-		return h.record(p)
+		return h.record(p, in)
 	default:
 		return h.read(p, in)
 	}
@@ -184,7 +187,8 @@ func (h *history) says(p *place, in *call, k key.Private) []byte {
 	if a != statement.Propose && a != statement.Approve {
 		nonce := make([]byte, 16)
 		_, _ = rand.Read(nonce)
-		s.Nonce, s.Issued, s.Reason = hex.EncodeToString(nonce), time.Now().UTC().Format(time.RFC3339), "because"
+		s.Nonce, s.Issued = hex.EncodeToString(nonce), time.Now().UTC().Format(time.RFC3339)
+		s.Reason, in.mark = s.Nonce, s.Nonce // a leaf tells the reason
 	}
 	e, err := statement.Sign(s, k)
 	must(h.t, err)
@@ -202,10 +206,9 @@ func (h *history) reserve(p *place, in *call) outcome {
 		in.price[i] = mathrand.Int64N(limit / 15)
 		q.Price = append(q.Price, state.Price{Owner: owner, Namespace: "patient", Amount: budget.Amount{Rho: mechanism.Rho(in.price[i])}})
 	}
+	in.mark = q.ID
 	r, out := submit(h, state.Reserve{Query: q})
 	switch {
-	case out.verdict == unclear: // whether it happened is asked when all is quiet
-		out.status = state.Status(q.ID)
 	case out.verdict == done && r.Short != nil:
 		out.verdict, out.left = short, int64(r.Short.Left.Rho)
 		if r.Short.Owner == owners[1] {
@@ -228,7 +231,7 @@ func before(q *state.Query) [2]int64 {
 }
 
 // record commits the release of a query that was reserved here; known is false when there is none.
-func (h *history) record(p *place) (out outcome, known bool) {
+func (h *history) record(p *place, in *call) (out outcome, known bool) {
 	h.mu.Lock()
 	if len(p.unpaid) == 0 {
 		h.mu.Unlock()
@@ -237,6 +240,7 @@ func (h *history) record(p *place) (out outcome, known bool) {
 	id := p.unpaid[0]
 	p.unpaid = p.unpaid[1:]
 	h.mu.Unlock()
+	in.mark = id
 	r, out := submit(h, state.Record{Query: id, Body: []byte("release of " + id)})
 	if out.verdict == done {
 		out.index = r.Receipt

@@ -8,13 +8,10 @@ import (
 	"math"
 	mathrand "math/rand/v2"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/anishathalye/porcupine"
 
 	"concordat.dev/coordinator/log"
 	"concordat.dev/coordinator/state"
@@ -56,7 +53,31 @@ func TestLinearizable(t *testing.T) {
 	h.resolve()
 	h.audit()
 	h.judge()
-	t.Logf("faults: %v", suffered)
+	h.enough()
+	t.Logf("%v of clients, %v in all; faults: %v", runFor(t), time.Since(h.began).Round(time.Second), suffered)
+}
+
+// enough wants each kind of call to have succeeded, and tells what was checked.
+func (h *history) enough() {
+	tally, amended := map[action]map[verdict]int{}, false
+	for _, op := range h.operations {
+		c, o := op.Input.(call), op.Output.(outcome)
+		if tally[c.do] == nil {
+			tally[c.do] = map[verdict]int{}
+		}
+		tally[c.do][o.verdict]++
+		amended = amended || c.do == reserve && c.version == 2 && o.verdict == done
+	}
+	if !amended {
+		h.t.Error("no reservation was ever acknowledged under an amended manifest")
+	}
+	for _, do := range []action{propose, approve, pause, resume, reserve, record, balance, manifest, size} {
+		if tally[do][done] == 0 {
+			h.t.Errorf("no %s was ever acknowledged: %v", do, tally[do])
+		}
+	}
+	h.t.Logf("%d operations in %d rooms; per call, done 0, refused 1, short 2, unclear 3: %v", len(h.operations), len(h.rooms), tally)
+	h.t.Logf("without an answer %d, of which %d had happened by the log", h.unclear, h.happened)
 }
 
 // suffer lets one fault follow another until the context ends, and heals each; it counts them by name.
@@ -128,26 +149,6 @@ func pass(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// resolve finds out what became of reservations whose outcome no client knows, and lets other calls of that kind end never.
-func (h *history) resolve() {
-	var known []porcupine.Operation
-	for _, op := range h.operations {
-		in, out := op.Input.(call), op.Output.(outcome)
-		if out.verdict == unclear {
-			op.Return = math.MaxInt64
-		}
-		if out.verdict == unclear && in.do == reserve {
-			q, happened := h.at(0).state.Query(string(out.status))
-			if !happened {
-				continue
-			}
-			op.Output = outcome{spent: before(&q), index: q.Leaf}
-		}
-		known = append(known, op)
-	}
-	h.operations = known
-}
-
 // audit compares what every node holds in the end with what was acknowledged.
 func (h *history) audit() {
 	for i := range nodes {
@@ -184,47 +185,4 @@ func (h *history) balances(node int, s *state.Machine, p *place) {
 			h.t.Errorf("node %d, %s: %s spent %d of %d, its queries paid %d, %d were acknowledged", node, p.name, b.Owner, spent, limit, paid[k], acknowledged)
 		}
 	}
-}
-
-func (h *history) judge() {
-	for name, check := range map[string]struct {
-		model   porcupine.Model
-		history []porcupine.Operation
-	}{
-		"rooms": {rooms, h.operations}, "log": {leaves, inLog(h.operations)},
-	} {
-		result, info := porcupine.CheckOperationsVerbose(check.model, check.history, 5*time.Minute)
-		if result == porcupine.Ok {
-			continue
-		}
-		h.t.Errorf("%s: %d operations: %s", name, len(check.history), result)
-		if file, err := os.CreateTemp("", "linearize-*.html"); err == nil {
-			h.t.Logf("drawn in %s: %v", file.Name(), porcupine.Visualize(check.model, info, file))
-			must(h.t, file.Close())
-		}
-	}
-	if i := inOrder(inLog(h.operations)); i >= 0 {
-		h.t.Errorf("log: operation %d saw less than one that had ended before it began", i)
-	}
-	tally := map[action]map[verdict]int{}
-	for _, op := range h.operations {
-		do := op.Input.(call).do
-		if tally[do] == nil {
-			tally[do] = map[verdict]int{}
-		}
-		tally[do][op.Output.(outcome).verdict]++
-	}
-	amended := slices.ContainsFunc(h.operations, func(op porcupine.Operation) bool {
-		c, o := op.Input.(call), op.Output.(outcome)
-		return c.do == reserve && c.version == 2 && o.verdict == done
-	})
-	if !amended {
-		h.t.Error("no reservation was ever acknowledged under an amended manifest")
-	}
-	for _, do := range []action{propose, approve, pause, resume, reserve, record, balance, manifest, size} {
-		if tally[do][done] == 0 {
-			h.t.Errorf("no %s was ever acknowledged: %v", do, tally[do])
-		}
-	}
-	h.t.Logf("%d operations in %d rooms; per call, done 0, refused 1, short 2, unclear 3: %v", len(h.operations), len(h.rooms), tally)
 }

@@ -37,6 +37,7 @@ type call struct {
 	who     int // index of the owner who signs
 	version int // of the manifest that it is about
 	price   [2]int64
+	mark    string // by which its leaf is known: a statement's nonce or a query
 }
 
 // What a call came to.
@@ -58,7 +59,7 @@ type outcome struct {
 	status  state.Status
 	signed  [2]bool
 	paused  [2]bool
-	index   int64 // of a leaf, or the log's size
+	index   int64 // of its leaf, 0 for none, or the log's size
 }
 
 // room is the model of a collaboration: two versions of its manifest, the second an amendment, and the accounts of its two owners.
@@ -67,6 +68,7 @@ type room struct {
 	signed   [2][2]bool // by version and owner
 	paused   [2]bool
 	spent    [2]int64
+	leaf     int64 // of the last event here: the log tells events in the order in which they were decided
 }
 
 // active is the version that both signed last, 0 before any.
@@ -104,26 +106,24 @@ func (r room) status(version int) state.Status {
 	}
 }
 
-// rooms checks each collaboration on its own.
+// rooms is the model of one collaboration.
 var rooms = porcupine.Model{
-	Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
-		byRoom := map[int][]porcupine.Operation{}
-		for _, o := range history {
-			if c := o.Input.(call); c.do != size {
-				byRoom[c.room] = append(byRoom[c.room], o)
-			}
-		}
-		var out [][]porcupine.Operation
-		for _, h := range byRoom {
-			out = append(out, h)
-		}
-		return out
-	},
 	Init: func() any { return room{} },
 	Step: func(s, in, out any) (bool, any) { return s.(room).step(in.(call), out.(outcome)) },
 	DescribeOperation: func(in, out any) string {
 		return fmt.Sprintf("%+v: %+v", in, out)
 	},
+}
+
+// byRoom are the operations of each collaboration: it is checked on its own.
+func byRoom(history []porcupine.Operation) map[int][]porcupine.Operation {
+	out := map[int][]porcupine.Operation{}
+	for _, o := range history {
+		if c := o.Input.(call); c.do != size {
+			out[c.room] = append(out[c.room], o)
+		}
+	}
+	return out
 }
 
 // step says whether the outcome is right in this state, and what the state is then.
@@ -141,13 +141,16 @@ func (r room) step(c call, o outcome) (bool, room) {
 		return r.reserve(c, o)
 	}
 	next, ok := r.sign(c)
+	if again := next == r && (c.do == propose || c.do == approve); ok && !again { // it has a leaf of its own
+		next.leaf = o.index
+	}
 	switch {
-	case o.verdict == unclear && ok, o.verdict == done && ok:
+	case o.verdict == refused:
+		return !ok, r
+	case ok && next.leaf >= r.leaf:
 		return true, next
-	case o.verdict == unclear, o.verdict == refused && !ok:
-		return true, r
-	default:
-		return false, r
+	default: // nobody knows, and it did nothing
+		return o.verdict == unclear, r
 	}
 }
 
@@ -184,7 +187,8 @@ func (r room) reserve(c call, o outcome) (bool, room) {
 	}
 	switch o.verdict {
 	case done:
-		return inForce && enough && o.spent == r.spent, after
+		after.leaf = o.index
+		return inForce && enough && o.spent == r.spent && o.index > r.leaf, after
 	case short:
 		return inForce && after.spent[o.owner] > limit && o.left == limit-r.spent[o.owner], r
 	default:
@@ -195,17 +199,6 @@ func (r room) reserve(c call, o outcome) (bool, room) {
 // leaves is the model of the log: an index is new and a size never shrinks. Leaves of other events may lie between, so the state is a
 // lower bound. Long histories are checked in pieces by index, each on its own; inOrder sees to what lies across.
 var leaves = porcupine.Model{
-	Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
-		var out [][]porcupine.Operation
-		for _, o := range history {
-			piece := int(o.Output.(outcome).index / pieceOfLog)
-			for len(out) <= piece {
-				out = append(out, nil)
-			}
-			out[piece] = append(out[piece], o)
-		}
-		return out
-	},
 	Init: func() any { return int64(0) },
 	Step: func(s, in, out any) (bool, any) {
 		atLeast, o := s.(int64), out.(outcome)
@@ -217,7 +210,17 @@ var leaves = porcupine.Model{
 	DescribeOperation: rooms.DescribeOperation,
 }
 
-const pieceOfLog = 512 // leaves
+// byIndex are the pieces of the log.
+func byIndex(history []porcupine.Operation) map[int][]porcupine.Operation {
+	out := map[int][]porcupine.Operation{}
+	for _, o := range history {
+		piece := int(o.Output.(outcome).index / pieceOfLog)
+		out[piece] = append(out[piece], o)
+	}
+	return out
+}
+
+const pieceOfLog = 256 // leaves
 
 // inOrder finds an operation that began after another had ended with a higher index or size; -1 if there is none.
 func inOrder(history []porcupine.Operation) int {
