@@ -60,6 +60,7 @@ same, and writes the configurations anew. It starts nothing: 'concordat up' does
 	flags.StringVar(&p.ObjectStore, "object-store", "", "URL of the object store: file, s3 or azblob")
 	flags.StringArrayVar(&p.Founders, "founder", nil, "public key that may propose the first manifest, repeatable")
 	flags.StringArrayVar(&witnesses, "witness", nil, "VERIFIERKEY=URL of a witness, repeatable")
+	flags.BoolVar(&p.AwaitsHandover, "awaits-handover", false, "have coordinators wait for the ledger of another mesh ('concordat mesh handover') instead of founding one")
 	flags.StringVar(&credentials, "credentials", "", "file for new credentials of the object store")
 	flags.DurationVar(&timeout, "timeout", 2*time.Minute, "how long to wait for MarbleRun")
 	return c

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -72,12 +74,15 @@ func (a *app) witnessKey(dir string) error {
 func (a *app) witnessRun(folder func() string) *cobra.Command {
 	var logs []string
 	var listen, cert, key, metrics string
+	var check bool
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Serve until interrupted",
 		Long: `Answers add-checkpoint requests of the logs that --log names, each by its verifier key. What was seen is on disk before a
-cosignature leaves. Requests and answers are public and signed, so plain HTTP is enough inside a network; --cert and --cert-key serve HTTPS.`,
-		Example: lines(`concordat witness run --log "concordat.dev/ledger/…+…+…"`, "concordat witness run --log … --listen :443 --cert c.pem --cert-key k.pem"),
+cosignature leaves. Requests and answers are public and signed, so plain HTTP is enough inside a network; --cert and --cert-key serve HTTPS.
+
+--check serves nothing: it says every problem of the options and of the folder and ends with 2, or what it would serve. A witness that runs may be checked.`,
+		Example: lines(`concordat witness run --log "concordat.dev/ledger/…+…+…"`, `concordat witness run --log "concordat.dev/ledger/…+…+…" --check`, "concordat witness run --log … --listen :443 --cert c.pem --cert-key k.pem"),
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if len(logs) == 0 {
@@ -85,6 +90,9 @@ cosignature leaves. Requests and answers are public and signed, so plain HTTP is
 			}
 			if (cert == "") != (key == "") {
 				return usagef("witness run: give --cert and --cert-key, or neither")
+			}
+			if check {
+				return a.witnessCheck(folder(), logs, listen, metrics, cert, key)
 			}
 			w, err := witness.Open(folder(), logs, time.Now)
 			if err != nil {
@@ -98,7 +106,35 @@ cosignature leaves. Requests and answers are public and signed, so plain HTTP is
 	c.Flags().StringVar(&metrics, "metrics", "", "address HOST:PORT of /metrics, /healthz and /readyz for whoever runs it (default: not served)")
 	c.Flags().StringVar(&cert, "cert", "", "certificate chain (PEM)")
 	c.Flags().StringVar(&key, "cert-key", "", "private key of the certificate (PEM)")
+	c.Flags().BoolVar(&check, "check", false, "say every problem and end with 2, or print what it would serve")
 	return c
+}
+
+// witnessCheck is what --check-config is to coordinator and worker.
+func (a *app) witnessCheck(dir string, logs []string, listen, metrics, cert, key string) error {
+	told, seen, err := witness.Check(dir, logs, time.Now)
+	errs := []error{err}
+	for _, option := range []struct{ name, address string }{{"--listen", listen}, {"--metrics", metrics}} {
+		if option.address == "" && option.name == "--metrics" {
+			continue
+		}
+		if _, err := net.ResolveTCPAddr("tcp", option.address); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", option.name, err))
+		}
+	}
+	if cert != "" {
+		if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
+			errs = append(errs, fmt.Errorf("--cert: %w", err))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return usagef("witness run: %w", err)
+	}
+	fmt.Fprintf(a.Out, "witness  %s\nfolder   %s\nlisten   %s\nhttps    %t\nmetrics  %s\n", told, dir, listen, cert != "", cmp.Or(metrics, "not served"))
+	for _, s := range seen {
+		fmt.Fprintf(a.Out, "log      %s, %d entries seen\n", s.Log, s.Size)
+	}
+	return nil
 }
 
 func (a *app) serveWitness(ctx context.Context, w *witness.Witness, listen, metrics, cert, key string) error {

@@ -43,6 +43,8 @@ type Plan struct {
 	Founders     []string
 	Witnesses    []Witness
 	Progress     func(string)
+
+	AwaitsHandover bool // coordinators found no ledger, and wait for that of another mesh
 }
 
 // SetUp waits for MarbleRun until ctx ends, sets its manifest or, where the mesh was set up before, checks that it is the same, and writes a
@@ -117,7 +119,7 @@ func (m *Mesh) configure(p Plan) error {
 	for _, c := range s.Coordinators {
 		cfg := m.coordinatorConfig(s, c)
 		at := func(port string) string { return net.JoinHostPort(everywhere, port) }
-		cfg.DataDir, cfg.Announce = p.Data, c.Raft
+		cfg.DataDir, cfg.Announce, cfg.AwaitsHandover = p.Data, c.Raft, p.AwaitsHandover
 		cfg.Listen = listen{Raft: at(PortRaft), Mesh: at(PortMesh), API: at(PortAPI), Flight: at(PortFlight)}
 		cfg.Metrics = metricsAt(at(PortMetrics))
 		if err := m.writeConfig(c.Name, cfg); err != nil {

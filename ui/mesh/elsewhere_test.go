@@ -40,6 +40,13 @@ func TestConfigurationsForElsewhere(t *testing.T) {
 			}
 		}
 	}
+	p.AwaitsHandover = true
+	if err := m.configure(p); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(home, "c1", "config.yaml")); err != nil || !strings.Contains(string(text), "awaits_handover: true") {
+		t.Errorf("a coordinator that waits for a ledger is not told to: %v\n%s", err, text)
+	}
 	if strings.Contains(m.State().ObjectStore, home) {
 		t.Errorf("object store %s", m.State().ObjectStore)
 	}

@@ -108,21 +108,56 @@ func Open(dir string, logs []string, now func() time.Time) (*Witness, error) {
 	if err := syscall.Flock(int(w.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil { //nolint:gosec // a descriptor fits
 		return nil, errors.Join(fmt.Errorf("another process runs the witness in %s: %w", dir, err), w.Close())
 	}
+	if err := w.follow(logs); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return w, nil
+}
+
+// Check says everything that would keep Open from these logs, but for a process that has the folder already; else what was seen of each log.
+func Check(dir string, logs []string, now func() time.Time) (key string, seen []Seen, err error) {
+	s, err := Signer(dir, now)
+	w := &Witness{signer: s, dir: dir}
+	if err != nil { // what it saw cannot be read without its key
+		w.dir = ""
+	}
+	if err := errors.Join(err, w.follow(logs)); err != nil {
+		return "", nil, err
+	}
+	for _, l := range w.logs {
+		seen = append(seen, Seen{Log: l.verifier.Name(), Size: l.head.size})
+	}
+	return w.Key(), seen, nil
+}
+
+// Seen is how much of a log was seen.
+type Seen struct {
+	Log  string
+	Size int64
+}
+
+// follow reads the verifier keys, and what was seen of each log where the witness has a folder.
+func (w *Witness) follow(logs []string) error {
+	var errs []error
 	for _, text := range logs {
 		v, err := note.NewVerifier(text)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("log %.80q: %w: write its verifier key NAME+HASH+KEY, as `concordat log key` prints it", text, err), w.Close())
+			errs = append(errs, fmt.Errorf("log %.80q: %w: write its verifier key NAME+HASH+KEY, as `concordat log key` prints it", text, err))
+			continue
 		}
 		if w.find(v.Name()) != nil {
-			return nil, errors.Join(fmt.Errorf("log %s is named twice", v.Name()), w.Close())
+			errs = append(errs, fmt.Errorf("log %s is named twice", v.Name()))
+			continue
 		}
-		seen, err := w.load(v.Name())
-		if err != nil {
-			return nil, errors.Join(err, w.Close())
+		var seen head
+		if w.dir != "" {
+			if seen, err = w.load(v.Name()); err != nil {
+				errs = append(errs, err)
+			}
 		}
 		w.logs = append(w.logs, &log{verifier: v, head: seen})
 	}
-	return w, nil
+	return errors.Join(errs...)
 }
 
 // Key is the witness's verifier key, which manifests name.

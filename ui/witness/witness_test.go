@@ -228,6 +228,9 @@ func TestFolder(t *testing.T) {
 	if code, _ := post(w, l.request(0, 5).Marshal()); code != 200 {
 		t.Fatal(code)
 	}
+	if key, seen, err := witness.Check(dir, []string{l.vkey()}, time.Now); err != nil || key != w.Key() || len(seen) != 1 || seen[0].Size != 5 {
+		t.Errorf("a check while it runs says %s, %+v: %v", key, seen, err)
+	}
 	must(t, w.Close())
 	files, err := filepath.Glob(filepath.Join(dir, "*.checkpoint"))
 	must(t, err)
@@ -238,6 +241,9 @@ func TestFolder(t *testing.T) {
 		if w, err := witness.Open(dir, []string{l.vkey()}, time.Now); err == nil {
 			t.Errorf("%s: opened", name)
 			must(t, w.Close())
+		}
+		if _, _, err := witness.Check(dir, []string{l.vkey()}, time.Now); err == nil {
+			t.Errorf("%s: a check says nothing", name)
 		}
 	}
 	for name, logs := range map[string][]string{"no key": {"log"}, "twice": {l.vkey(), l.vkey()}} {

@@ -73,7 +73,7 @@ func lengthened(to, b []byte) []byte {
 // File names the vaults. It is a file of its own and not a part of a worker's configuration, so that an enclave can measure it: all workers of
 // a mesh have the same one, and who pins their measurement pins the vaults.
 type File struct {
-	// Roots are certificates in PEM under which the services below are known. Nothing of the host's own is trusted.
+	// Roots are CA certificates in PEM under which the services below are known. Nothing of the host's own is trusted.
 	Roots string `yaml:"roots"`
 	// Azure are the vaults, all of which have to release their key.
 	Azure []Azure `yaml:"azure"`
@@ -83,7 +83,7 @@ type File struct {
 type Azure struct {
 	// Key is the key's address with its version, such as https://NAME.managedhsm.azure.net/keys/KEY/VERSION.
 	Key string `yaml:"key"`
-	// Attestation is the Azure Attestation service that the key's release policy names as authority.
+	// Attestation is the address of the service whose tokens the key's release policy takes (its authority).
 	Attestation string `yaml:"attestation"`
 	// Identity says as whom the worker asks; the release policy decides, this only lets it ask.
 	Identity Identity `yaml:"identity"`
@@ -93,9 +93,11 @@ type Azure struct {
 type Identity struct {
 	// Managed is the client id of the machine's managed identity, or "system" for the one that belongs to the machine.
 	Managed string `yaml:"managed,omitempty"`
-	// Tenant, Client and SecretFile are an application; the secret is read from the file when it is needed.
-	Tenant     string `yaml:"tenant,omitempty"`
-	Client     string `yaml:"client,omitempty"`
+	// Tenant is that of an application, where the machine has no identity of its own.
+	Tenant string `yaml:"tenant,omitempty"`
+	// Client is the application's id.
+	Client string `yaml:"client,omitempty"`
+	// SecretFile is a file with the application's secret, which is read when it is needed.
 	SecretFile string `yaml:"secret_file,omitempty"`
 }
 

@@ -9,14 +9,20 @@ import (
 	"runtime"
 
 	"github.com/goccy/go-yaml"
+
+	"concordat.dev/worker/keyrelease"
 )
 
 // ErrConfiguration says that a configuration has problems, each named by its path.
 var ErrConfiguration = errors.New("the configuration has problems")
 
-// CheckConfig reads a configuration, says every problem of it, or writes it as it counts.
-func CheckConfig(path string, out io.Writer) error {
+// CheckConfig reads a configuration, and the file of vaults if there is one, says every problem of them, or writes the configuration as it counts.
+func CheckConfig(path, vaults string, out io.Writer) error {
 	c, err := Load(path)
+	if vaults != "" {
+		_, other := keyrelease.Load(vaults)
+		err = errors.Join(err, other)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfiguration, err)
 	}

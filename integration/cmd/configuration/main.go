@@ -1,4 +1,4 @@
-// Command configuration writes the tables of docs/CONFIG.md from the comments of the structs that coordinator and worker decode, so that a key and
+// Command configuration writes the tables of docs/CONFIG.md from the comments of the structs that programs decode, so that a key and
 // its description cannot part. `make generate` runs it; with --check it says what differs.
 //
 // Sees: metadata
@@ -33,12 +33,14 @@ func run(root string, check bool) error {
 		return err
 	}
 	text := string(raw)
-	for _, program := range []string{"coordinator", "worker"} {
-		table, err := describe(root, program+"/server")
+	for _, part := range []struct{ name, folder, object string }{
+		{"coordinator", "coordinator/server", "Config"}, {"worker", "worker/server", "Config"}, {"vaults", "worker/keyrelease", "File"},
+	} {
+		table, err := describe(root, part.folder, part.object)
 		if err != nil {
 			return err
 		}
-		if text, err = replace(text, program, table); err != nil {
+		if text, err = replace(text, part.name, table); err != nil {
 			return err
 		}
 	}
@@ -48,13 +50,13 @@ func run(root string, check bool) error {
 	return os.WriteFile(page, []byte(text), 0o644) //nolint:gosec // G306: a page
 }
 
-// replace puts a table between the markers of a program.
-func replace(text, program, table string) (string, error) {
-	begin, end := "<!-- generated: "+program+" -->\n", "<!-- end -->\n"
+// replace puts a table between the markers of a name.
+func replace(text, name, table string) (string, error) {
+	begin, end := "<!-- generated: "+name+" -->\n", "<!-- end -->\n"
 	head, rest, found := strings.Cut(text, begin)
 	_, tail, closed := strings.Cut(rest, end)
 	if !found || !closed {
-		return "", fmt.Errorf("docs/CONFIG.md has no markers of %s", program)
+		return "", fmt.Errorf("docs/CONFIG.md has no markers of %s", name)
 	}
 	return head + begin + table + end + tail, nil
 }
@@ -88,8 +90,8 @@ func load(folder string) (structs, error) {
 	return out, nil
 }
 
-// describe is the table of a package's Config and of all that it holds.
-func describe(root, folder string) (string, error) {
+// describe is the table of a package's struct and of all that it holds.
+func describe(root, folder, object string) (string, error) {
 	own, err := load(filepath.Join(root, folder))
 	if err != nil {
 		return "", err
@@ -101,7 +103,7 @@ func describe(root, folder string) (string, error) {
 	var b strings.Builder
 	b.WriteString("\n| key | type | default | meaning |\n|---|---|---|---|\n")
 	w := writer{&b, own, map[string]structs{"observe": observed}}
-	if err := w.fields("", own["Config"], own); err != nil {
+	if err := w.fields("", own[object], own); err != nil {
 		return "", fmt.Errorf("%s: %w", folder, err)
 	}
 	b.WriteString("\n")

@@ -55,7 +55,7 @@ func serve(ctx context.Context) error {
 		return fmt.Errorf("usage: concordat-worker --config FILE [--check-config] [--vaults FILE], concordat-worker --version, or concordat-worker sandbox --help")
 	}
 	if *check {
-		return server.CheckConfig(*config, os.Stdout)
+		return server.CheckConfig(*config, *vaults, os.Stdout)
 	}
 	cfg, err := server.Load(*config)
 	if err != nil {
