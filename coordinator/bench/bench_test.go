@@ -123,7 +123,7 @@ func fill(b *testing.B, m *state.Machine, queries int) room {
 }
 
 // snapshotSize is the size of a machine's snapshot.
-func snapshotSize(b *testing.B, m *state.Machine) int64 {
+func snapshotSize(b testing.TB, m *state.Machine) int64 {
 	write, err := m.Snapshot()
 	must(b, err)
 	n := counter(0)

@@ -90,7 +90,7 @@ func ports(b *testing.B, n int) (out []string) {
 type room struct{ digest canon.Digest }
 
 // open sets the collaboration up by commands at a time.
-func open(b *testing.B, to state.Applier, now time.Time) room {
+func open(b testing.TB, to state.Applier, now time.Time) room {
 	b.Helper()
 	var keys [3]key.Private
 	for i := range keys {
@@ -153,7 +153,7 @@ func record(id string) state.Record {
 	return state.Record{Query: id, Body: body, Object: "releases/" + id, Digest: canon.Sum(body)}
 }
 
-func submit[R any](b *testing.B, to state.Applier, now time.Time, body state.Body[R]) R {
+func submit[R any](b testing.TB, to state.Applier, now time.Time, body state.Body[R]) R {
 	b.Helper()
 	out, _, err := state.Submit(b.Context(), to, now, body)
 	must(b, err)
@@ -173,7 +173,7 @@ func (d *direct) Apply(_ context.Context, command []byte) ([]byte, error) {
 	return d.Machine.Apply(d.index, [][]byte{command})[0](), nil
 }
 
-func must(b *testing.B, err error) {
+func must(b testing.TB, err error) {
 	b.Helper()
 	if err != nil {
 		b.Fatal(err)

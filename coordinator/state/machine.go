@@ -56,6 +56,8 @@ type state struct {
 	Handover       *Handover                 `json:"handover,omitempty"`
 	Awaits         *Awaiting                 `json:"awaits,omitempty"`
 	Estate         *Estate                   `json:"estate,omitempty"`
+
+	known names // what comes again and again in commands is held once
 }
 
 // seen remembers the outcome of a recent command: its bytes, or what that is made of when somebody asks. Most are never asked for:
@@ -100,6 +102,7 @@ func empty() state {
 	return state{
 		V: snapshotVersion, Collaborations: map[string]*collaboration{}, Uploads: map[string]*Upload{}, Queries: map[string]*Query{},
 		Requests: map[string]string{}, Paid: map[string]string{}, Budget: budget.New(), Tree: &log.Tree{}, Seen: map[string]seen{},
+		known: names{},
 	}
 }
 
@@ -218,7 +221,7 @@ func handle[B any, R any](run func(*change, B) (R, error)) handler {
 		var body B
 		if command.Record == nil {
 			decode(command.Body, &body)
-		} else if r, ok := any(&body).(reader); !ok || r.read(command.Record, nil) != nil {
+		} else if r, ok := any(&body).(reader); !ok || r.read(command.Record, c.known) != nil {
 			panic(fmt.Sprintf("state: entry %d: the %s in it can't be read", c.index, command.Kind))
 		}
 		return run(c, body)

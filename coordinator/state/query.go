@@ -252,7 +252,7 @@ func (c *change) charges(collab *collaboration, v *version, q *Query) (due []bud
 		account := c.Budget.Account(key)
 		q.Price[i].Before = account.Spent.Rho
 		used = append(used, account.Used(limits, q.At))
-		due = append(due, budget.Charge{Owner: p.Owner, Person: q.Person, Key: key.String(), Limits: limits, Amount: p.Amount})
+		due = append(due, budget.Charge{Owner: p.Owner, Person: q.Person, Key: c.known.one(key.String()), Limits: limits, Amount: p.Amount})
 	}
 	return due, used, nil
 }

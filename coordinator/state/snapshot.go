@@ -167,7 +167,6 @@ func (s *state) restore(in *bufio.Reader) error {
 	if _, err := in.Discard(1); err != nil {
 		return err
 	}
-	known := names{}
 	for {
 		kind, payload, err := readFrame(in)
 		if err != nil {
@@ -180,16 +179,16 @@ func (s *state) restore(in *bufio.Reader) error {
 			err = s.makeRoom(payload)
 		case frameQuery:
 			q := &Query{}
-			err = q.read(payload, known)
+			err = q.read(payload, s.known)
 			s.remember(q)
 		case framePrice:
 			if len(s.Order) == 0 {
 				return errSnapshot
 			}
-			s.Budget.Reservations[s.Order[len(s.Order)-1]], err = readReservation(payload, known)
+			s.Budget.Reservations[s.Order[len(s.Order)-1]], err = readReservation(payload, s.known)
 		case frameEntry:
 			s.Entries = append(s.Entries, Entry{})
-			err = s.Entries[len(s.Entries)-1].read(payload, known)
+			err = s.Entries[len(s.Entries)-1].read(payload, s.known)
 		case frameOutcome:
 			err = s.restoreOutcome(payload)
 		case frameTree:

@@ -96,15 +96,31 @@ func fields(b []byte, take func(field) bool) error {
 // names keeps one copy of strings that come again and again. A nil one keeps none.
 type names map[string]string
 
+// maxNames is how many it knows before it begins anew: those that still come are soon known again.
 const maxNames = 10_000
 
 func (n names) of(b []byte) string {
 	if s, ok := n[string(b)]; ok {
 		return s
 	}
-	s := string(b)
-	if n != nil && len(n) < maxNames {
-		n[s] = s
+	return n.keep(string(b))
+}
+
+// one is the copy of a string that is kept.
+func (n names) one(s string) string {
+	if known, ok := n[s]; ok {
+		return known
 	}
+	return n.keep(s)
+}
+
+func (n names) keep(s string) string {
+	if n == nil {
+		return s
+	}
+	if len(n) >= maxNames {
+		clear(n)
+	}
+	n[s] = s
 	return s
 }

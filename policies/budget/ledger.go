@@ -165,7 +165,11 @@ func (l *Ledger) Reserve(id string, charges []Charge, now time.Time) error {
 	for _, c := range charges {
 		l.account(l.root(c.Key)).chargeFor(c.Person, c.Amount, now)
 	}
-	l.Reservations[id] = &Reservation{Charges: slices.Clone(charges), Status: Reserved, At: now.UTC()}
+	kept := slices.Clone(charges)
+	for i := range kept {
+		kept[i].Limits = nil // they were what the policies allowed then
+	}
+	l.Reservations[id] = &Reservation{Charges: kept, Status: Reserved, At: now.UTC()}
 	return nil
 }
 
