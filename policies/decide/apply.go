@@ -43,7 +43,7 @@ func (d *decider) applyLeft(e *plan.Call, f fact) fact {
 		d.prefixed(e, f)
 		return fact{role: bad}
 	}
-	f.bare, f.prefix = false, 0
+	f.bare, f.prefix, f.exact = false, 0, ""
 	return f
 }
 
@@ -147,7 +147,7 @@ func (d *decider) arithmetic(e *plan.Call, args []fact) fact {
 			return d.columnUse(e.Args[i], a, "may not be computed with")
 		}
 	}
-	out := fact{role: measure, scale: args[0].scale}
+	out := fact{role: measure, scale: args[0].scale, exact: computed(args)}
 	for _, a := range args[1:] {
 		out.scale = finest(out.scale, a.scale)
 	}

@@ -9,7 +9,7 @@ import (
 // innerSum is what a sum over rows of one unit is: a measure without grain and without bounds of its own.
 func (d *decider) innerSum(arg plan.Expr, f fact, in *relation) fact {
 	_, clamped := d.clamped(arg, f, in)
-	return fact{role: measure, from: f.from, low: -inf, high: inf, scale: f.scale, inner: innerSum, each: [2]float64{clamped.low, clamped.high}, bare: true}
+	return fact{role: measure, from: f.from, low: -inf, high: inf, scale: f.scale, inner: innerSum, each: [2]float64{clamped.low, clamped.high}, bare: true, exact: f.summed()}
 }
 
 // clamped gives an argument without finite bounds finite ones where it can: inner counts are clamped to R, inner sums to R times the

@@ -250,6 +250,9 @@ func (d *decider) deriveCast(e *plan.Cast, in *relation) fact {
 		}
 	}
 	f.bare = false
+	if f.exact != "" && strip(e) == plan.Expr(e) {
+		f.exact = mixture
+	}
 	if d.prefixed(e.Arg, f) {
 		return fact{role: bad}
 	}

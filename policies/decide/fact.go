@@ -45,6 +45,7 @@ type fact struct {
 	inner     inner      // what an inner aggregate or window made
 	fixed     bool       // the same in all rows of a unit
 	each      [2]float64 // inner sums: bounds of one argument
+	exact     string     // whose values these are, finer than a filter may see: the one column, or mixed; "" where filters may see all
 }
 
 // inner tells how a column that an inner query computed is clamped where bounds are needed (R3).
@@ -85,14 +86,17 @@ func columnFact(p *document.Policy, name string, c document.Column) fact {
 	f := fact{from: []origin{{p.Owner, p.Dataset, name}}, bare: true, low: math.Inf(-1), high: math.Inf(1)}
 	switch c.Role {
 	case "identifier":
-		f.role, f.namespace = identifier, p.Unit.Namespace
+		f.role, f.namespace, f.exact = identifier, p.Unit.Namespace, "unit"
 	case "hidden":
 		f.role = hidden
 	case "dimension":
 		f.role, f.prefix = dimension, c.Prefix
+		if c.Prefix > 0 {
+			f.exact = p.Dataset + "." + name
+		}
 		f.values, f.nullable, f.many = domainValues(c)
 	case "measure":
-		f.role = measure
+		f.role, f.exact = measure, p.Dataset+"."+name
 		if c.Bounds != nil {
 			f.low, f.high = c.Bounds[0], c.Bounds[1]
 		}

@@ -14,7 +14,7 @@ func hull(a, b fact) (fact, bool) {
 		if !a.isUnit() {
 			a, b = b, a
 		}
-		out := fact{role: identifier, from: sources(a, b), namespace: a.namespace, nullable: true}
+		out := fact{role: identifier, from: sources(a, b), namespace: a.namespace, nullable: true, exact: exactly(a, b)}
 		if a.isUnit() && b.isUnit() && a.role != b.role {
 			out.role = nullableUnit
 		}
@@ -36,6 +36,7 @@ func hull(a, b fact) (fact, bool) {
 	}
 	out.grain, out.unit, out.prefix = sameGrain(a, b), finestUnit(a, b), shortest(a.prefix, b.prefix)
 	out.inner, out.each = bothInner(a, b)
+	out.exact = exactly(a, b)
 	return out, true
 }
 

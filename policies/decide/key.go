@@ -86,8 +86,8 @@ func (d *decider) unitWindow(f plan.WindowFunc, in *relation) fact {
 		c := d.derive(p, in)
 		if col, ok := p.(*plan.Col); ok && in.units[col.Index] {
 			holds = true
-		} else if c.role == identifier || c.role == nullableUnit {
-			d.identifierUse(p.Place(), c)
+		} else if !d.identified(p, c) {
+			d.toldApart(p, c)
 		}
 	}
 	if !holds {
@@ -97,8 +97,11 @@ func (d *decider) unitWindow(f plan.WindowFunc, in *relation) fact {
 		c := d.derive(k.Expr, in)
 		if c.role == nullableUnit {
 			d.identifierUse(k.Expr.Place(), c)
+		} else {
+			d.toldApart(k.Expr, c)
 		}
 	}
+	d.ties(f, in)
 	if f.Filter != nil {
 		d.condition(f.Filter, in)
 	}
@@ -115,6 +118,9 @@ func (d *decider) unitWindow(f plan.WindowFunc, in *relation) fact {
 	case "count":
 		if len(f.Args) > 0 || f.Filter != nil {
 			out.low = 0
+		}
+		if len(f.Args) > 0 {
+			d.present(f.Args[0], args[0])
 		}
 		return out
 	case "sum":

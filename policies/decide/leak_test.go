@@ -55,6 +55,27 @@ type source struct {
 
 type taint map[source]bool
 
+// fromText is what the query itself puts among the values of a column.
+var fromText = source{name: "the query", role: "text"}
+
+// compared says that rows of a unit are told apart, or put in order, by columns as they are: nothing stands beside a measure, an
+// identifier or a prefix column with which its values would be compared.
+func (l *lineage) compared(where string, e plan.Expr, cols []taint) {
+	t := l.of(e, cols)
+	if c, ok := e.(*plan.Call); ok && c.Op == "left" || identifiers(t) {
+		return
+	}
+	var precise []string
+	for s := range t {
+		if s.role == "measure" || s.role == "identifier" || s.prefix {
+			precise = append(precise, s.name)
+		}
+	}
+	if len(precise) > 1 || len(precise) == 1 && t[fromText] {
+		l.say("%s compares %v with other values", where, precise)
+	}
+}
+
 type lineage struct {
 	policies map[string]*document.Policy
 	found    []string
@@ -76,15 +97,31 @@ func (l *lineage) of(e plan.Expr, cols []taint) taint {
 			}
 		}
 	}
+	merge := func(e plan.Expr) {
+		for s := range l.of(e, cols) {
+			out[s] = true
+		}
+	}
 	switch n := e.(type) {
+	case *plan.Const:
+		if n.Value != nil {
+			out[fromText] = true
+		}
 	case *plan.Case: // what decides is no value
 		for _, w := range n.Whens {
 			add(w.Cond, false)
-			add(w.Then, true)
+			merge(w.Then)
 		}
-		add(n.Else, true)
+		merge(n.Else)
 	case *plan.Call:
 		switch n.Op {
+		case "coalesce":
+			for _, a := range n.Args {
+				merge(a)
+			}
+		case "+", "-", "*", "/", "neg", "abs", "round", "ceil", "least", "greatest":
+			add(e, true)
+			out[fromText] = true
 		case "floor", "=", "<>", "<", "<=", ">", ">=", "in", "like", "is_null", "and", "or", "not": // bins and conditions are at the grain
 			add(e, false)
 		default:
@@ -184,6 +221,12 @@ func (l *lineage) relation(r plan.Relation) []taint {
 				l.value("a window", a, cols)
 				t = l.of(a, cols)
 			}
+			for _, e := range f.Partition {
+				l.compared("PARTITION BY", e, cols)
+			}
+			for _, k := range f.Order {
+				l.compared("ORDER BY", k.Expr, cols)
+			}
 			if f.Func == "count" || f.Func == "row_number" || f.Func == "rank" || f.Func == "dense_rank" {
 				t = taint{}
 			}
@@ -255,6 +298,9 @@ func (l *lineage) aggregate(r *plan.Aggregate) []taint {
 	}
 	for _, a := range r.Aggs {
 		t := taint{}
+		if a.Func == "count_distinct" {
+			l.compared("count(DISTINCT)", a.Arg, cols)
+		}
 		if a.Arg != nil && a.Func != "count_distinct" {
 			l.value("an inner aggregate", a.Arg, cols)
 			t = l.of(a.Arg, cols)

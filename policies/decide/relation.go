@@ -371,11 +371,13 @@ func (d *decider) innerAgg(a plan.Agg, in *relation) fact {
 			return out
 		}
 		d.usable(a.Arg, f)
+		d.present(a.Arg, f)
 		return out
 	case "count_distinct":
 		if !f.isUnit() {
 			d.usable(a.Arg, f)
 		}
+		d.toldApart(a.Arg, f)
 		return out
 	case "sum":
 		if !d.argument(a, f) {
@@ -386,7 +388,7 @@ func (d *decider) innerAgg(a plan.Agg, in *relation) fact {
 		if !d.argument(a, f) {
 			return fact{role: bad}
 		}
-		return fact{role: measure, from: f.from, low: f.low, high: f.high, scale: f.scale, bare: true}
+		return fact{role: measure, from: f.from, low: f.low, high: f.high, scale: f.scale, bare: true, exact: f.summed()}
 	case "min", "max":
 		if f.role == identifier || f.role == nullableUnit {
 			d.identifierUse(a.Arg.Place(), f)

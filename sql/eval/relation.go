@@ -72,6 +72,11 @@ func Relation(r plan.Relation, source Source) []Row {
 		for _, p := range r.Parts {
 			out = append(out, Relation(p, source)...)
 		}
+		for _, row := range out {
+			for i, v := range row.Values {
+				row.Values[i] = seen(v)
+			}
+		}
 		return out
 	case *plan.Aggregate:
 		return aggregate(r, source)

@@ -130,9 +130,14 @@ func (t Tables) below(r plan.Relation, n needs) []needs {
 	case *plan.Join:
 		return belowJoin(r, n)
 	case *plan.Union:
+		seen := n.copy()
+		for i := range n.raw {
+			seen.cols[i] = true
+		}
+		clear(seen.raw)
 		out := make([]needs, len(r.Parts))
 		for i := range out {
-			out[i] = n
+			out[i] = seen
 		}
 		return out
 	case *plan.Aggregate:

@@ -82,7 +82,7 @@ func (p *printer) relation(r plan.Relation, n needs) string {
 		for i, part := range r.Parts {
 			parts = append(parts, p.relation(part, p.tables.below(r, n)[i]))
 		}
-		return strings.Join(parts, " UNION ALL ")
+		return p.withoutRaw(strings.Join(parts, " UNION ALL "), n) // what its parts stored would compare with one another, and with constants
 	case *plan.Aggregate:
 		return p.withoutRaw(p.aggregate(r, n), n)
 	case *plan.Window:

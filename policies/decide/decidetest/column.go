@@ -16,6 +16,7 @@ const (
 	code           // a text with prefix 2
 	stepped        // a measure with a grain
 	loose          // a measure without one
+	blended        // numbers of several columns, or computed ones: rows are not told apart or put in order by them
 	counted        // an integer that an inner query derived
 	moment
 )
@@ -106,7 +107,7 @@ func (g *writer) key(c column) (string, column, bool) {
 // number is a numeric expression of the column that an aggregate may take.
 func (g *writer) number(c column) (string, bool) {
 	switch c.kind {
-	case stepped, loose, counted:
+	case stepped, loose, blended, counted:
 		return pick(g.c, c.name, c.name, c.name, c.name+" * 2", "abs("+c.name+") + 1", "round("+c.name+")", "least(greatest("+c.name+", 0), 20)",
 			fmt.Sprintf("CASE WHEN %s IS NULL THEN 0 ELSE %s END", g.known(c), c.name), "coalesce("+c.name+", 5)", "CAST("+c.name+" AS INTEGER)", "-"+c.name,
 			c.name+" / 4"), true
@@ -116,7 +117,7 @@ func (g *writer) number(c column) (string, bool) {
 
 // known is a column that may be tested for NULL in place of one that may not.
 func (g *writer) known(c column) string {
-	if c.kind == loose {
+	if c.kind == loose || c.kind == blended {
 		return "1"
 	}
 	return c.name

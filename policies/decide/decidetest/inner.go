@@ -82,6 +82,8 @@ func (g *writer) innerAggregate(s source, c column) (string, column, bool) {
 			return "sum(" + c.name + ")" + filter, column{kind: loose}, true
 		}
 		return pick(g.c, "min", "max") + "(" + c.name + ")" + filter, c, true
+	case blended:
+		return pick(g.c, "min", "max", "sum", "avg") + "(" + c.name + ")" + filter, c, true
 	case counted:
 		return "sum(" + c.name + ")", column{kind: loose}, true
 	case otherUnit:
@@ -92,7 +94,7 @@ func (g *writer) innerAggregate(s source, c column) (string, column, bool) {
 
 func (g *writer) filter(s source) string {
 	c := pick(g.c, s.columns...)
-	if c.kind == unitKind || c.kind == loose || !g.c.Percent(20) {
+	if c.kind == unitKind || c.kind == loose || c.kind == blended || !g.c.Percent(20) {
 		return ""
 	}
 	return " FILTER (WHERE " + g.condition(c) + ")"
@@ -111,11 +113,11 @@ func (g *writer) windowed(depth int) (string, []column) {
 	}
 	partition := s.unit()
 	c := pick(g.c, s.columns...)
-	if c.kind != unitKind && c.kind != otherUnit && g.c.Percent(40) {
+	if c.kind != unitKind && c.kind != otherUnit && c.kind != blended && g.c.Percent(40) {
 		partition += ", " + c.name
 	}
 	by := pick(g.c, s.columns...)
-	for by.kind == otherUnit || by.kind == unitKind {
+	for by.kind == otherUnit || by.kind == unitKind || by.kind == blended {
 		by = pick(g.c, s.columns...)
 	}
 	over := fmt.Sprintf(" OVER (PARTITION BY %s ORDER BY %s%s)", partition, by.name, pick(g.c, "", " DESC", " NULLS FIRST"))
@@ -129,6 +131,9 @@ func (g *writer) windowed(depth int) (string, []column) {
 }
 
 func (g *writer) windowFunction(s source) (string, column) {
+	if len(s.of(blended)) > 0 { // what ties would be put in order by them
+		return pick(g.c, "rank()", "dense_rank()", "count(*)"), column{kind: counted}
+	}
 	c := pick(g.c, s.columns...)
 	for c.kind == otherUnit || c.kind == unitKind || c.kind == code {
 		c = pick(g.c, s.columns...)
@@ -140,7 +145,7 @@ func (g *writer) windowFunction(s source) (string, column) {
 		return "first_value(" + c.name + ")", c
 	case 2:
 		if sql, ok := g.number(c); ok {
-			return "sum(" + sql + ")", column{kind: loose}
+			return "sum(" + sql + ")", column{kind: blended}
 		}
 	case 3:
 		return pick(g.c, "rank", "dense_rank") + "()", column{kind: counted}
@@ -164,5 +169,5 @@ func (g *writer) union(depth int) (string, []column) {
 		}
 		return fmt.Sprintf("SELECT %s AS %s, %s AS %s, %s AS %s FROM %s%s", s.unit(), names[0], label, names[1], amount, names[2], s.sql, g.where(s))
 	}
-	return part() + " UNION ALL " + part(), []column{{kind: unitKind, name: names[0]}, {kind: text, name: names[1]}, {kind: loose, name: names[2]}}
+	return part() + " UNION ALL " + part(), []column{{kind: unitKind, name: names[0]}, {kind: text, name: names[1]}, {kind: blended, name: names[2]}}
 }

@@ -143,11 +143,11 @@ func (g *writer) where(s source) string {
 	var conds []string
 	for i := g.c.Below(3); i > 0; i-- {
 		c := pick(g.c, s.columns...)
-		if c.kind == unitKind || c.kind == loose {
+		if c.kind == unitKind || c.kind == loose || c.kind == blended {
 			continue
 		}
 		cond := g.condition(c)
-		if d := pick(g.c, s.columns...); g.c.Percent(20) && d.kind != unitKind && d.kind != loose {
+		if d := pick(g.c, s.columns...); g.c.Percent(20) && d.kind != unitKind && d.kind != loose && d.kind != blended {
 			cond = "(" + cond + " OR " + g.condition(d) + ")"
 		}
 		conds = append(conds, cond)
@@ -167,7 +167,7 @@ func (g *writer) where(s source) string {
 func (g *writer) subquery(s source) string {
 	inner := g.dataset()
 	extra := ""
-	if c := pick(g.c, inner.columns[1:]...); g.c.Percent(60) && c.kind != loose {
+	if c := pick(g.c, inner.columns[1:]...); g.c.Percent(60) && c.kind != loose && c.kind != blended {
 		extra = " AND " + g.condition(c)
 	}
 	if g.c.Percent(30) {
