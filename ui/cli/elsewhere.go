@@ -21,7 +21,7 @@ import (
 
 func (a *app) meshSetup() *cobra.Command {
 	var p mesh.Plan
-	var measurements, credentials string
+	var measurements, credentials, succeeds string
 	var witnesses []string
 	var timeout time.Duration
 	c := &cobra.Command{
@@ -38,7 +38,7 @@ same, and writes the configurations anew. It starts nothing: 'concordat up' does
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(c.Context(), timeout)
 			defer cancel()
-			p.Home = a.home
+			p.Home, p.AwaitsHandover = a.home, succeeds != ""
 			given := func(s string) bool { return s != "" }
 			var err error
 			if p.Witnesses, err = parseWitnesses(slices.DeleteFunc(witnesses, func(s string) bool { return !given(s) })); err != nil {
@@ -60,7 +60,7 @@ same, and writes the configurations anew. It starts nothing: 'concordat up' does
 	flags.StringVar(&p.ObjectStore, "object-store", "", "URL of the object store: file, s3 or azblob")
 	flags.StringArrayVar(&p.Founders, "founder", nil, "public key that may propose the first manifest, repeatable")
 	flags.StringArrayVar(&witnesses, "witness", nil, "VERIFIERKEY=URL of a witness, repeatable")
-	flags.BoolVar(&p.AwaitsHandover, "awaits-handover", false, "have coordinators wait for the ledger of another mesh ('concordat mesh handover') instead of founding one")
+	flags.StringVar(&succeeds, "succeeds", "", "name of the mesh, for people, whose ledger the coordinators wait for ('concordat mesh handover') instead of founding one")
 	flags.StringVar(&credentials, "credentials", "", "file for new credentials of the object store")
 	flags.DurationVar(&timeout, "timeout", 2*time.Minute, "how long to wait for MarbleRun")
 	return c
@@ -121,7 +121,8 @@ func (a *app) meshAdopt() *cobra.Command {
 		Use:   "adopt",
 		Short: "Note in HOME where a mesh is that runs elsewhere, so that other commands need not be told",
 		Long: `Asks the coordinators that --coordinator names over the channel that --root pins, and writes HOME/mesh.json. The root's digest is what makes it the right
-mesh: take it from whoever set the mesh up, and compare it with the other participants. 'concordat mesh verify' checks the rest.`,
+mesh: take it from whoever set the mesh up, and compare it with the other participants. 'concordat mesh verify' checks the rest. A HOME that says where
+another mesh is takes the one that inherited its ledger, and no other.`,
 		Example: lines("concordat mesh adopt --coordinator 127.0.0.1:7301 --coordinator 127.0.0.1:7302 --marblerun 127.0.0.1:4433 --root sha256:…"),
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

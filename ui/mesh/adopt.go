@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/marble"
@@ -13,13 +14,17 @@ import (
 // Adopt writes down, in a home that has no mesh of its own, where one is that runs elsewhere, so that commands need not be told each time.
 // Everything that it says of itself comes over the channel that the root pins; addresses are as given.
 func Adopt(ctx context.Context, home string, root canon.Digest, coordinators []string, marbleRun string) (*Mesh, error) {
-	m, err := adopting(home, root)
+	m, err := adopting(home)
 	if err != nil {
 		return nil, err
 	}
 	s, err := learn(ctx, root, coordinators)
 	if err != nil {
 		return nil, err
+	}
+	if was := m.State(); was.RootCertificate != "" && was.RootCertificate != root && !inherited(was, s) {
+		return nil, fmt.Errorf("mesh: adopt: %w: %s says where the mesh with root %s is, whose ledger this one did not take over; choose another --home",
+			ErrChanged, home, was.RootCertificate)
 	}
 	if marbleRun != "" {
 		roots, err := marble.NewMarbleRun(marbleRun).Roots(ctx)
@@ -34,8 +39,8 @@ func Adopt(ctx context.Context, home string, root canon.Digest, coordinators []s
 	return m, m.update(func(now *State) { *now = s })
 }
 
-// adopting is a home without a mesh, or one that says already where this mesh is.
-func adopting(home string, root canon.Digest) (*Mesh, error) {
+// adopting is a home without a mesh, or one that says already where one is.
+func adopting(home string) (*Mesh, error) {
 	m, err := Open(home)
 	switch {
 	case errors.Is(err, ErrNone):
@@ -47,10 +52,13 @@ func adopting(home string, root canon.Digest) (*Mesh, error) {
 		return nil, err
 	case !m.State().Elsewhere:
 		return nil, fmt.Errorf("mesh: adopt: %w: %s has a mesh of its own; choose another --home", ErrRunning, home)
-	case m.State().RootCertificate != root:
-		return nil, fmt.Errorf("mesh: adopt: %w: %s says where the mesh with root %s is; choose another --home", ErrChanged, home, m.State().RootCertificate)
 	}
 	return m, nil
+}
+
+// inherited says whether a mesh has the ledger of another one by a handover.
+func inherited(before, now State) bool {
+	return before.Ledger != "" && before.Ledger == now.Ledger && slices.Contains(now.Inherits, string(before.RootCertificate))
 }
 
 // learn asks the coordinators what the mesh is; one that has the ledger is enough.

@@ -73,8 +73,16 @@ func TestHomeOfAMeshElsewhere(t *testing.T) {
 	if err := opened.Down(); !errors.Is(err, ErrOthers) {
 		t.Errorf("down: %v", err)
 	}
-	if _, err := Adopt(t.Context(), home, canon.Sum([]byte("another")), []string{"127.0.0.1:1"}, ""); !errors.Is(err, ErrChanged) {
-		t.Errorf("adopt of another mesh: %v", err)
+	before := State{RootCertificate: root, Ledger: "ab"}
+	for name, now := range map[string]State{
+		"another": {Ledger: "ab"}, "another ledger": {Ledger: "cd", Inherits: []string{string(root)}}, "of another": {Ledger: "ab", Inherits: []string{"sha256:x"}},
+	} {
+		if inherited(before, now) {
+			t.Errorf("%s: taken as the heir", name)
+		}
+	}
+	if !inherited(before, State{Ledger: "ab", Inherits: []string{"sha256:x", string(root)}}) {
+		t.Error("the heir is not known")
 	}
 	if _, err := Adopt(t.Context(), t.TempDir(), root, []string{"127.0.0.1:1"}, ""); err == nil || !strings.Contains(err.Error(), "no coordinator tells") {
 		t.Errorf("adopt of nobody: %v", err)
