@@ -7,14 +7,16 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/pprof"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"filippo.io/age"
@@ -47,6 +49,9 @@ type bench struct {
 	policy    document.Policy
 	sealed    storage.Sealed
 }
+
+// clientParts is how many parts the client has in work at once (ui/client).
+const clientParts = 2
 
 var root = bytes.Repeat([]byte{7}, 32)
 
@@ -121,6 +126,9 @@ type cost struct{ seconds, processor float64 }
 
 func (c cost) add(d cost) cost { return cost{c.seconds + d.seconds, c.processor + d.processor} }
 
+// errOnly ends a run after the stage that was asked for.
+var errOnly = errors.New("the stage that was asked for is over")
+
 // stage times work and prints its rate, in wall time and in processor time, which other programs on the machine disturb less.
 func (b *bench) stage(name string, work func() error) (c cost, err error) {
 	name = b.format + "_" + name
@@ -135,15 +143,23 @@ func (b *bench) stage(name string, work func() error) (c cost, err error) {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	runtime.GC()
-	before, start := processor(), time.Now()
+	held := settle()
+	processor, kernel := used()
+	start := time.Now()
 	if err := work(); err != nil {
 		return c, fmt.Errorf("%s: %w", name, err)
 	}
-	c = cost{time.Since(start).Seconds(), processor() - before}
+	c.seconds = time.Since(start).Seconds()
+	processorAfter, kernelAfter := used()
+	c.processor = processorAfter - processor
 	figure(name, float64(b.rows)/c.seconds/1e6, "Mrows/s")
 	figure(name+"_cpu", c.processor/float64(b.rows)*1e9, "ns/row")
+	figure(name+"_cpu_kernel", (kernelAfter-kernel)/float64(b.rows)*1e9, "ns/row")
+	figure(name+"_memory", (peak()-held)/1e9, "GB")
 	figure(name+"_bytes", float64(b.size)/c.seconds/1e6, "MB/s")
+	if b.only == name {
+		return c, errOnly
+	}
 	return c, nil
 }
 
@@ -151,11 +167,15 @@ func (b *bench) all(ctx context.Context) error {
 	if err := b.setUp(ctx); err != nil {
 		return err
 	}
+	format, _, _ := strings.Cut(b.only, "_")
 	for _, f := range []struct{ format, file, load string }{
 		{upload.CSV, "rows.csv", "SELECT * FROM read_csv('%s')"},
 		{upload.Parquet, "rows.parquet", "SELECT * FROM read_parquet('%s')"},
 		{upload.Arrow, "rows.arrow", ""},
 	} {
+		if b.only != "" && f.format != format {
+			continue
+		}
 		b.format, b.file = f.format, filepath.Join(b.dir, f.file)
 		if err := b.write(ctx); err != nil {
 			return err
@@ -165,14 +185,15 @@ func (b *bench) all(ctx context.Context) error {
 			return err
 		}
 		b.size = info.Size()
-		if err := b.path(ctx, f.load); err != nil {
+		if err := b.path(ctx, f.load); errors.Is(err, errOnly) {
+			return nil
+		} else if err != nil {
 			return err
 		}
 		if err := b.store.Delete(ctx, append(b.keys, b.sealed.Objects...)...); err != nil {
 			return err
 		}
 	}
-	figure("peak_memory", peak()/1e9, "GB")
 	return nil
 }
 
@@ -182,11 +203,11 @@ func (b *bench) path(ctx context.Context, load string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := b.stage("client_encrypt", func() error { return b.encrypt(func(int, []byte) error { return nil }) }); err != nil {
+	if _, err := b.stage("client_encrypt", func() error { return b.encrypt(1, nil) }); err != nil {
 		return err
 	}
 	client, err := b.stage("client_and_put", func() error {
-		return b.encrypt(func(n int, body []byte) error { return b.store.Put(ctx, b.keys[n], body) })
+		return b.encrypt(clientParts, func(n int, body []byte) error { return b.store.Put(ctx, b.keys[n], body) })
 	})
 	if err != nil {
 		return err
@@ -225,30 +246,40 @@ func (b *bench) path(ctx context.Context, load string) error {
 	return nil
 }
 
-// encrypt does what a client does to each part, on one core: digest of the rows, encryption, digest of the ciphertext.
-func (b *bench) encrypt(put func(n int, body []byte) error) error {
+// encrypt does what a client does to each part: digest of the rows (by which it knows a part again that it sent before), encryption, digest of the ciphertext. Put may be nil. So many parts are in work at once.
+func (b *bench) encrypt(parallel int, put func(n int, body []byte) error) error {
 	f, err := os.Open(b.file)
 	if err != nil {
 		return err
 	}
 	defer f.Close() //nolint:errcheck // only read
-	b.keys, b.statement.Parts = nil, nil
-	var out bytes.Buffer
-	out.Grow(upload.MaxCiphertext)
-	for n := 0; int64(n)*upload.MaxPart < b.size; n++ {
-		section := io.NewSectionReader(f, int64(n)*upload.MaxPart, min(upload.MaxPart, b.size-int64(n)*upload.MaxPart))
-		out.Reset()
-		p, err := upload.EncryptPart(&out, b.identity.Recipient(), b.target().Header(uint32(n+1)), section)
-		if err != nil {
-			return err
-		}
-		b.keys = append(b.keys, fmt.Sprintf("uploads/u/%d", n+1))
-		b.statement.Parts = append(b.statement.Parts, p)
-		if err := put(n, out.Bytes()); err != nil {
-			return err
-		}
+	count := int((b.size + upload.MaxPart - 1) / upload.MaxPart)
+	b.keys, b.statement.Parts = make([]string, count), make([]upload.Part, count)
+	errs := make([]error, parallel)
+	var work sync.WaitGroup
+	for first := range parallel {
+		work.Go(func() {
+			var out bytes.Buffer
+			out.Grow(upload.MaxCiphertext)
+			for n := first; n < count && errs[first] == nil; n += parallel {
+				errs[first] = b.part(&out, f, n, put)
+			}
+		})
 	}
-	return nil
+	work.Wait()
+	return errors.Join(errs...)
+}
+
+func (b *bench) part(out *bytes.Buffer, f io.ReaderAt, n int, put func(n int, body []byte) error) (err error) {
+	from := int64(n) * upload.MaxPart
+	section := io.NewSectionReader(f, from, min(upload.MaxPart, b.size-from))
+	out.Reset()
+	b.keys[n] = fmt.Sprintf("uploads/u/%d", n+1)
+	b.statement.Parts[n], err = upload.EncryptPart(out, b.identity.Recipient(), b.target().Header(uint32(n+1)), io.TeeReader(section, sha256.New()))
+	if err != nil || put == nil {
+		return err
+	}
+	return put(n, out.Bytes())
 }
 
 func (b *bench) read(ctx context.Context) error {

@@ -28,7 +28,7 @@ func main() {
 func run(ctx context.Context) error {
 	rows := flag.Int("rows", 2_000_000, "rows of the file")
 	threads := flag.Int("threads", 2, "threads of DuckDB and of ingest")
-	only := flag.String("only", "", "run this stage alone, for profiles")
+	only := flag.String("only", "", "end after this stage, such as csv_ingest, for profiles")
 	profile := flag.String("profile", "", "write a CPU profile here")
 	flag.Parse()
 	runtime.GOMAXPROCS(*threads)
