@@ -136,26 +136,42 @@ func TestComposeHoldsNoSecret(t *testing.T) {
 	}
 }
 
-// TestComposeIsTaken has the program that is installed here read docker-compose.yml, with all profiles.
+// TestComposeIsTaken has the programs that are installed here read docker-compose.yml, with all profiles, and with the file that lets it succeed another.
 func TestComposeIsTaken(t *testing.T) {
-	compose := []string{"docker", "compose"}
-	if exec.CommandContext(t.Context(), "docker", "compose", "version").Run() != nil {
-		if _, err := exec.LookPath("docker-compose"); err != nil {
-			t.Skip("skipped: neither `docker compose` nor docker-compose is installed")
+	tried := 0
+	for _, compose := range [][]string{{"docker", "compose"}, {"docker-compose"}} {
+		if exec.CommandContext(t.Context(), compose[0], append(compose[1:], "version")...).Run() != nil { //nolint:gosec // G204: compose
+			continue
 		}
-		compose = []string{"docker-compose"}
+		tried++
+		t.Run(strings.Join(compose, " "), func(t *testing.T) { composeTakes(t, compose) })
 	}
+	if tried == 0 {
+		t.Skip("skipped: neither `docker compose` nor docker-compose is installed")
+	}
+}
+
+func composeTakes(t *testing.T, compose []string) {
 	none := harness.File(t, "empty.env", "") // not the .env of whoever runs this
-	config := func(env ...string) (string, error) {
-		cmd := exec.CommandContext(t.Context(), compose[0], append(compose[1:], "--env-file", none, "--profile", "witness", "--profile", "prometheus", "config")...) //nolint:gosec // G204: compose
-		cmd.Dir, cmd.Env = harness.Repository(), append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, env...)
+	config := func(files []string, env ...string) (string, error) {
+		args := slices.Concat(compose[1:], files, []string{"--env-file", none, "--profile", "witness", "--profile", "prometheus", "config"})
+		cmd := exec.CommandContext(t.Context(), compose[0], args...) //nolint:gosec // G204: compose
+		cmd.Dir, cmd.Env = harness.Repository(), append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, env...)
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}
-	if out, err := config("CONCORDAT_FOUNDER=ed25519:AAAA"); err != nil || !strings.Contains(out, "--founder=ed25519:AAAA") {
+	if out, err := config(nil, "CONCORDAT_FOUNDER=ed25519:AAAA"); err != nil || !strings.Contains(out, "--founder=ed25519:AAAA") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if out, err := config(); err == nil || !strings.Contains(out, "make compose-init") {
+	if out, err := config(nil); err == nil || !strings.Contains(out, "make compose-init") {
 		t.Errorf("without a founder: %v\n%s", err, out)
+	}
+	succeeds := []string{"-f", "docker-compose.yml", "-f", "deploy/compose/succeeds.yaml"}
+	out, err := config(succeeds, "CONCORDAT_FOUNDER=ed25519:AAAA", "CONCORDAT_SUCCEEDS=old")
+	if err != nil || !strings.Contains(out, "--succeeds=old") || !strings.Contains(out, "name: old_objects") || !strings.Contains(out, "name: old_credentials") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if out, err := config(succeeds, "CONCORDAT_FOUNDER=ed25519:AAAA"); err == nil || !strings.Contains(out, "the project whose ledger") {
+		t.Errorf("without the project to succeed: %v\n%s", err, out)
 	}
 }
