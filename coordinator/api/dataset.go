@@ -29,6 +29,8 @@ type datasetRecord struct {
 	Bytes  int64  `json:"bytes,omitempty"`
 	Parts  int    `json:"parts,omitempty"`
 	Client string `json:"client,omitempty"`
+	// The ingest report, sealed to the client that uploaded, as long as it is kept.
+	Report json.RawMessage `json:"report,omitempty"`
 }
 
 // ListDatasets implements ParticipantService.
@@ -45,7 +47,16 @@ func (s participantService) ListDatasets(ctx context.Context, req *connect.Reque
 				continue
 			}
 			own := who.participant == d.Owner && (who.is(steward) || who.is(organisation))
-			records = append(records, datasetRecords(d.ID, d.Owner, own, s.State.Dataset(collaboration, d.ID))...)
+			found := datasetRecords(d.ID, d.Owner, own, s.State.Dataset(collaboration, d.ID))
+			if own {
+				reports := s.State.Reports(collaboration, d.ID)
+				for i := range found {
+					if r := reports[found[i].Version]; json.Valid(r) {
+						found[i].Report = r
+					}
+				}
+			}
+			records = append(records, found...)
 		}
 	}
 	b, err := json.Marshal(records)

@@ -72,9 +72,10 @@ func TestFiguresForPages(t *testing.T) {
 		var list []struct {
 			Format, Client string
 			Parts          int
+			Report         json.RawMessage
 		}
 		must(t, json.Unmarshal(res.Msg.GetDatasets(), &list))
-		if len(list) != 1 || list[0].Format != format || (list[0].Parts == 2) != (format != "") {
+		if len(list) != 1 || list[0].Format != format || (list[0].Parts == 2) != (format != "") || (len(list[0].Report) > 0) != (format != "") {
 			t.Errorf("%s: %+v", who, list)
 		}
 	}

@@ -181,6 +181,19 @@ func (m *Machine) Upload(id string) (Upload, bool) {
 	return Upload{}, false
 }
 
+// Reports are the sealed ingest reports of a dataset's versions that are still kept, by version.
+func (m *Machine) Reports(collaboration, dataset string) map[uint32][]byte {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	out := map[uint32][]byte{}
+	for _, u := range m.s.Uploads {
+		if u.Collaboration == collaboration && u.Dataset == dataset && u.State == UploadRegistered && len(u.Report) > 0 {
+			out[u.Version] = u.Report
+		}
+	}
+	return out
+}
+
 // OpenedUpload finds the upload that a person opened with an idempotency key.
 func (m *Machine) OpenedUpload(collaboration, person, dataset, key string) (Upload, bool) {
 	m.mu.RLock()

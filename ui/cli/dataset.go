@@ -31,16 +31,19 @@ func (a *app) datasetCommand() *cobra.Command {
 			Short:   "Datasets of the collaboration and their newest versions",
 			Example: lines("concordat dataset list", "concordat dataset list --format json"),
 			Args:    cobra.NoArgs,
-		}, "no datasets", fetchDatasets, nil),
+		}, "no datasets", fetchDatasets, withoutReports),
 		a.listCommand(&cobra.Command{
 			Use:     "versions DATASET",
 			Short:   "All versions of one dataset",
 			Example: lines("concordat dataset versions clinic.patients"),
 			Args:    cobra.ExactArgs(1),
-		}, "nothing was uploaded yet", fetchDatasets, nil),
+		}, "nothing was uploaded yet", fetchDatasets, withoutReports),
 		a.datasetMatch(), a.datasetDelete())
 	return c
 }
+
+// withoutReports is the list as a table: the sealed reports in it open for whoever uploaded, who has seen them.
+func withoutReports(raw []byte) (present.Grid, error) { return present.Records(raw, "report") }
 
 func fetchDatasets(ctx context.Context, s session, args []string) ([]byte, error) {
 	request := &concordatv1.ListDatasetsRequest{Collaboration: s.collaboration}

@@ -60,7 +60,7 @@ func TestDiff(t *testing.T) {
 func TestReport(t *testing.T) {
 	for raw, want := range map[string]string{
 		`{"dataset":"d","accepted":false,"read":1000,"errors":[{"row":7,"column":"age","kind":"type","cause":"not an integer","value":"\"x\""},{"row":0,"cause":"no column id"}],"error_counts":{"type":21,"fields":4}}`: "d rejected: 25 errors in 1,000 rows; the version before stays as it is\nfields: 4, type: 21\n" +
-			"  row 7, column age: not an integer: \"x\"\n  file: no column id\n  and 23 more\n",
+			"  row 7, column age: not an integer: \"x\"\n  the file: no column id\n  and 23 more\n",
 		`{"dataset":"d","accepted":true,"rows":3,"units":2,"ignored":["case.id"],"dropped":{"no_unit":1},"rows_per_unit":{"p50":1,"p95":2,"max":2},"columns":[{"name":"age","type":"integer","nulls":4}]}`: "d accepted: 3 rows of 2 units\n" +
 			"rows of one unit: median 1, 95 % have at most 2, most 2\n1 row without an identifier were dropped\nnot read, since hidden or not in the policy: case.id\n" +
 			"column  type     missing  out of domain (NULL)  not finite (NULL)  out of bounds (clamped)\n" +

@@ -25,6 +25,7 @@ type Report struct {
 		NotFinite   int64  `json:"not_finite"`
 		OutOfBounds int64  `json:"out_of_bounds"`
 	} `json:"columns"`
+	Header  []string `json:"header"`
 	Ignored []string `json:"ignored"`
 	Dropped struct {
 		NoUnit        int64 `json:"no_unit"`
@@ -82,20 +83,7 @@ func (r Report) Write(w io.Writer) error {
 			fmt.Fprintf(w, "  %s\n", Clean(u.Hint))
 		}
 	}
-	for _, d := range []struct {
-		n    int64
-		what string
-	}{
-		{r.Dropped.NoUnit, "without an identifier were dropped"},
-		{r.Dropped.MalformedUnit, "with a malformed identifier were dropped"},
-		{r.Dropped.SharedUnit, "with a second identifier that stands beside several first ones were dropped"},
-		{r.Dropped.Excess, fmt.Sprintf("beyond the cap of rows of one unit were dropped (%s)", Count(r.Dropped.ExcessUnits, "unit"))},
-		{r.Dropped.Bad, fmt.Sprintf("with errors were dropped, %s tolerated", Integer(r.Tolerated))},
-	} {
-		if d.n > 0 {
-			fmt.Fprintf(w, "%s %s\n", Count(d.n, "row"), d.what)
-		}
-	}
+	r.dropped(w)
 	r.errors(w)
 	if i := r.Identifiers; i != nil {
 		fmt.Fprintf(w, "%s by the first identifier, %s by the second as no row says whose it is, %s by the first one beside it in other rows\n", Count(i.First, "row"), Integer(i.Second), Integer(i.Linked))
@@ -116,6 +104,24 @@ func (r Report) Write(w io.Writer) error {
 	return g.Write(w)
 }
 
+// dropped says how many rows were left out, and why.
+func (r Report) dropped(w io.Writer) {
+	for _, d := range []struct {
+		n    int64
+		what string
+	}{
+		{r.Dropped.NoUnit, "without an identifier were dropped"},
+		{r.Dropped.MalformedUnit, "with a malformed identifier were dropped"},
+		{r.Dropped.SharedUnit, "with a second identifier that stands beside several first ones were dropped"},
+		{r.Dropped.Excess, fmt.Sprintf("beyond the cap of rows of one unit were dropped (%s)", Count(r.Dropped.ExcessUnits, "unit"))},
+		{r.Dropped.Bad, fmt.Sprintf("with errors were dropped, %s tolerated", Integer(r.Tolerated))},
+	} {
+		if d.n > 0 {
+			fmt.Fprintf(w, "%s %s\n", Count(d.n, "row"), d.what)
+		}
+	}
+}
+
 func (r Report) rejected(w io.Writer) error {
 	var all int64
 	kinds := []string{}
@@ -128,6 +134,14 @@ func (r Report) rejected(w io.Writer) error {
 		fmt.Fprintf(w, "%s\n", strings.Join(kinds, ", "))
 	}
 	r.errors(w)
+	if len(r.Errors) > 0 && r.Errors[0].Row <= 0 { // the file as a whole is wrong, perhaps its first line
+		if len(r.Header) > 0 {
+			fmt.Fprintf(w, "its columns, as they were read: %s\n", Clean(strings.Join(r.Header, ", ")))
+		}
+		left := r
+		left.Dropped.Bad = 0 // they are among the errors
+		left.dropped(w)
+	}
 	return nil
 }
 
@@ -140,7 +154,7 @@ func (r Report) errors(w io.Writer) {
 	for _, e := range r.Errors {
 		where := "row " + Integer(e.Row)
 		if e.Row <= 0 {
-			where = "file"
+			where = "the file"
 		}
 		if e.File > 0 {
 			where = "file " + Integer(int64(e.File)) + ", " + where

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 
@@ -109,7 +110,7 @@ func (p *parser) csv(l *layout, text []byte) *block {
 		}
 		if len(r.fields) != len(l.targets) {
 			b.dropped.Bad++
-			b.fail(RowError{Row: b.read, Kind: "fields", Cause: "it has " + strconv.Itoa(len(r.fields)) + " fields, the header " + strconv.Itoa(len(l.targets))})
+			b.fail(RowError{Row: b.read, Kind: "fields", Cause: "it has " + strconv.Itoa(len(r.fields)) + " fields, the header " + strconv.Itoa(len(l.targets)) + "; a field that holds the delimiter has to be in quotes"})
 			continue
 		}
 		p.row(b, l)
@@ -179,12 +180,26 @@ func (p *parser) identify(b *block, first, then []byte) (of person, ok bool) {
 // unfit takes a row back of which a value has the wrong type.
 func (p *parser) unfit(b *block, target int, value []byte) {
 	b.dropped.Bad++
-	b.fail(RowError{Row: b.read, Column: p.shape.names[target], Kind: "type", Cause: b.columns[target].cause(), Value: p.quote(value)})
+	b.fail(RowError{Row: b.read, Column: p.shape.names[target], Kind: "type", Cause: b.columns[target].cause() + missing(value), Value: p.quote(value)})
+	p.takeBack(b)
+}
+
+// takeBack drops what was read of a row.
+func (p *parser) takeBack(b *block) {
 	for _, c := range b.columns {
 		if c != nil {
 			c.truncate(len(b.sources))
 		}
 	}
+}
+
+// missing tells how a missing value is written to whom wrote it as a word.
+func missing(value []byte) string {
+	switch strings.ToLower(string(bytes.TrimSpace(value[:min(len(value), 16)]))) {
+	case "null", "none", "nil", "na", "n/a", "#n/a", "nan", "-", "--", ".", "?", `\n`, "missing", "unknown":
+		return "; leave a missing value empty"
+	}
+	return ""
 }
 
 // accept ends a row that stays.

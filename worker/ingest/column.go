@@ -52,7 +52,7 @@ func newColumn(kind string, check *check, room int, read reading) column {
 			return v, float64(v), check.whole(v)
 		}}
 	case "double", "decimal":
-		return &fixed[float64]{typ: typ, check: check, values: make([]float64, 0, room), want: "not a number", parse: func(b []byte) (float64, float64, outcome) {
+		return &fixed[float64]{typ: typ, check: check, values: make([]float64, 0, room), want: read.number(), parse: func(b []byte) (float64, float64, outcome) {
 			v, ok := read.double(b)
 			switch {
 			case !ok:
@@ -71,7 +71,7 @@ func newColumn(kind string, check *check, room int, read reading) column {
 			return v, 0, check.moment(int64(v))
 		}}
 	case "timestamp":
-		return &fixed[int64]{typ: typ, check: check, values: make([]int64, 0, room), want: "not a timestamp " + read.pattern + " HH:MM:SS", parse: func(b []byte) (int64, float64, outcome) {
+		return &fixed[int64]{typ: typ, check: check, values: make([]int64, 0, room), want: "not a timestamp " + read.pattern + " HH:MM[:SS], perhaps with Z or an offset", parse: func(b []byte) (int64, float64, outcome) {
 			v, ok := read.timestamp(b)
 			if !ok {
 				return 0, 0, unfit

@@ -14,6 +14,9 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
+// damaged is what to do about a file that its reader gives up on.
+const damaged = "; it was cut off or damaged, or its writer did what this reader does not know: write or copy it again"
+
 const (
 	pieceRows = 32 << 10
 	// maxAllocation bounds what a file may make the readers of Arrow and Parquet ask for at once, whatever sizes it claims to have.
@@ -49,7 +52,7 @@ func (p *pass) arrow(b *bufio.Reader) (pieces, error) {
 	}
 	r, err := ipc.NewReader(&framed{r: b}, ipc.WithAllocator(bounded{memory.DefaultAllocator}), ipc.WithBodySizeLimit(maxAllocation), ipc.WithMetadataSizeLimit(maxMetadata))
 	if err != nil {
-		return nil, fmt.Errorf("%w: Arrow IPC: %w", ErrFormat, err)
+		return nil, fmt.Errorf("%w: Arrow IPC: %w"+damaged, ErrFormat, err)
 	}
 	targets, err := p.columns(r.Schema())
 	if err != nil {
@@ -64,7 +67,7 @@ func (p *pass) arrow(b *bufio.Reader) (pieces, error) {
 			}
 		}
 		if err := r.Err(); err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("%w: Arrow IPC: %w", ErrFormat, err)
+			return fmt.Errorf("%w: Arrow IPC: %w"+damaged, ErrFormat, err)
 		}
 		_, err := io.Copy(io.Discard, b) // nothing counts before the end was authenticated
 		return err

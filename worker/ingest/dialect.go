@@ -22,6 +22,14 @@ func readingOf(d upload.Dialect) reading {
 	}
 }
 
+// number says how numbers are written.
+func (r *reading) number() string {
+	if r.comma {
+		return "not a number like 1234,5, without units or grouped thousands"
+	}
+	return "not a number like 1234.5, without units or grouped thousands"
+}
+
 // date reads a date as the pattern has it.
 func (r *reading) date(b []byte) (days int32, ok bool) {
 	if r.pattern == upload.ISODate {

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -38,7 +39,17 @@ func (p *pass) pieces(ctx context.Context, file io.ReadCloser) (pieces, error) {
 	if p.options.Format == upload.Parquet { // where it lies in parts, its end is read first
 		return p.parquet(ctx, file)
 	}
-	b, err := unpack(file, p.options.MaxBytes)
+	in := &stored{r: file}
+	each, err := p.stream(ctx, file, in)
+	if err != nil {
+		return nil, in.blame(err)
+	}
+	return func(yield func(piece) bool) error { return in.blame(each(yield)) }, nil
+}
+
+// stream finds how the file is to be read from its beginning to its end.
+func (p *pass) stream(ctx context.Context, file io.Reader, in *stored) (pieces, error) {
+	b, err := unpack(in, p.options.MaxBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +59,9 @@ func (p *pass) pieces(ctx context.Context, file io.ReadCloser) (pieces, error) {
 	}
 	if len(start) == 0 {
 		return nil, fmt.Errorf("%w: it is empty", ErrFormat)
+	}
+	if other := upload.Foreign(start); other != "" {
+		return nil, fmt.Errorf("%w: %s", ErrFormat, other)
 	}
 	found, format := formatOf(start), p.options.Format
 	if format == "" {
@@ -77,8 +91,10 @@ func (p *pass) text(b *bufio.Reader, quote byte, read func(first []byte) (rows i
 	first, err := cut.next(newBuffer())
 	if errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%w: it is empty", ErrFormat)
-	} else if err != nil {
+	} else if errors.Is(err, errLongRecord) {
 		return nil, fmt.Errorf("%w: its beginning: %w", ErrFormat, err)
+	} else if err != nil {
+		return nil, err
 	}
 	from, parse, err := read(first)
 	if err != nil {
@@ -113,6 +129,9 @@ func (p *pass) csv(first []byte) (int, func(*parser, []byte) *block, error) {
 	var header []string
 	var n int
 	var err error
+	if line, _, _ := bytes.Cut(first, []byte("\n")); bareReturn(line, quoteOf(d)) {
+		return 0, nil, fmt.Errorf("%w: a carriage return stands inside its first line; lines have to end with LF or CRLF: save it so", ErrFormat)
+	}
 	if d.NoHeader {
 		l, err = match(p.options.Fields, p.shape)
 		header = clip(p.options.Fields)
@@ -130,6 +149,12 @@ func (p *pass) csv(first []byte) (int, func(*parser, []byte) *block, error) {
 	}
 	l.quote = quoteOf(d)
 	return n, func(w *parser, text []byte) *block { return w.csv(l, text) }, nil
+}
+
+// bareReturn says whether a line holds a carriage return outside quotes that isn't part of its end: then the line is many.
+func bareReturn(line []byte, quote byte) bool {
+	at := bytes.IndexByte(line, '\r')
+	return at >= 0 && at < len(line)-1 && (quote == 0 || bytes.Count(line[:at], []byte{quote})%2 == 0)
 }
 
 // found notes in the report which columns the first file has.

@@ -65,7 +65,7 @@ func match(names []string, s *shape) (*layout, error) {
 				continue
 			}
 			if taken[target] != "" {
-				return nil, fmt.Errorf("%w: the header names column %q twice (case doesn't tell them apart)", ErrFormat, s.names[target])
+				return nil, fmt.Errorf("%w: the header names column %q twice (case doesn't tell them apart): rename or remove one", ErrFormat, s.names[target])
 			}
 			l.targets[i], taken[target] = target, name
 			switch target {
@@ -83,7 +83,7 @@ func match(names []string, s *shape) (*layout, error) {
 		}
 	}
 	if len(missing) > 0 {
-		return nil, fmt.Errorf("%w: the header lacks %s (the report shows what it has)", ErrFormat, strings.Join(missing, ", "))
+		return nil, fmt.Errorf("%w: the header lacks %s: name the columns as the policy does", ErrFormat, strings.Join(missing, ", "))
 	}
 	for i, target := range l.targets {
 		if target < 0 {

@@ -24,7 +24,7 @@ import (
 var (
 	// ErrRejected says that the file has more bad rows than the owner tolerates; the report names them.
 	ErrRejected = errors.New("file rejected")
-	// ErrFormat says that the file as a whole can't be read as what the policy describes.
+	// ErrFormat says that the file as a whole can't be read as what the policy describes; the report says why. The text may name what stands in the file.
 	ErrFormat = errors.New("file can't be read")
 )
 
@@ -81,9 +81,17 @@ func File(ctx context.Context, options Options, open Source, sink Sink) (Report,
 	return Files(ctx, options, []Source{open}, sink)
 }
 
-// Files reads the files of a dataset, all of one format, one after the other into the sink. When the error is ErrRejected the report says
+// Files reads the files of a dataset, all of one format, one after the other into the sink. When the error is ErrRejected or ErrFormat the report says
 // why; the sink has then received part of the rows or none, and its owner discards them.
 func Files(ctx context.Context, options Options, files []Source, sink Sink) (Report, error) {
+	report, err := read(ctx, options, files, sink)
+	if errors.Is(err, ErrFormat) {
+		report.Refuse(RowError{Kind: "file", Cause: err.Error()})
+	}
+	return report, err
+}
+
+func read(ctx context.Context, options Options, files []Source, sink Sink) (Report, error) {
 	shape, err := newShape(options.Policy)
 	if err != nil {
 		return Report{}, err

@@ -86,11 +86,11 @@ func (p *parser) object(b *block, values []member) {
 		if c == nil {
 			continue
 		}
-		o := unfit
-		if !values[target].nested {
-			o = c.add(values[target].value)
+		if values[target].nested {
+			p.nested(b, target)
+			return
 		}
-		switch o {
+		switch o := c.add(values[target].value); o {
 		case fine:
 		case unfit:
 			p.unfit(b, target, values[target].value)
@@ -100,6 +100,13 @@ func (p *parser) object(b *block, values []member) {
 		}
 	}
 	p.accept(b, of)
+}
+
+// nested takes a row back in which an object or list stands for a value.
+func (p *parser) nested(b *block, target int) {
+	b.dropped.Bad++
+	b.fail(RowError{Row: b.read, Column: p.shape.names[target], Kind: "type", Cause: "an object or a list; a column holds texts, numbers, true and false"})
+	p.takeBack(b)
 }
 
 const (

@@ -63,16 +63,16 @@ func (p *pass) openParquet(ctx context.Context, at io.ReaderAt, size int64) (pie
 	g := &groups{at: at, size: size}
 	var err error
 	if g.file, err = g.reader(nil); err != nil {
-		return nil, fmt.Errorf("%w: Parquet: %w", ErrFormat, err)
+		return nil, fmt.Errorf("%w: Parquet: %w"+damaged, ErrFormat, err)
 	}
 	g.file.MetaData().FileMetaData.KeyValueMetadata = nil // an Arrow schema among them would be believed unseen; Parquet's own says enough
 	r, err := arrowOf(g.file)
 	if err != nil {
-		return nil, fmt.Errorf("%w: Parquet: %w", ErrFormat, err)
+		return nil, fmt.Errorf("%w: Parquet: %w"+damaged, ErrFormat, err)
 	}
 	schema, err := r.Schema()
 	if err != nil {
-		return nil, fmt.Errorf("%w: Parquet: %w", ErrFormat, err)
+		return nil, fmt.Errorf("%w: Parquet: %w"+damaged, ErrFormat, err)
 	}
 	all, err := p.columns(schema)
 	if err != nil {
@@ -81,7 +81,7 @@ func (p *pass) openParquet(ctx context.Context, at io.ReaderAt, size int64) (pie
 	for i, field := range r.Manifest.Fields {
 		if all[i] >= 0 {
 			if len(field.Children) > 0 {
-				return nil, fmt.Errorf("%w: column %q is nested, %s", ErrFormat, schema.Field(i).Name, schema.Field(i).Type)
+				return nil, fmt.Errorf("%w: column %q is nested, %s; write a column for each value, or make it hidden in the policy", ErrFormat, schema.Field(i).Name, schema.Field(i).Type)
 			}
 			g.leaves, g.targets = append(g.leaves, field.ColIndex), append(g.targets, all[i])
 		}
@@ -178,15 +178,15 @@ func send(ctx context.Context, out chan<- decoded, d decoded) bool {
 func (g *groups) decode(ctx context.Context, group int, out chan<- decoded) error {
 	f, err := g.reader(g.file.MetaData())
 	if err != nil {
-		return fmt.Errorf("%w: Parquet: %w", ErrFormat, err)
+		return fmt.Errorf("%w: Parquet: %w"+damaged, ErrFormat, err)
 	}
 	r, err := arrowOf(f)
 	if err != nil {
-		return fmt.Errorf("%w: Parquet: %w", ErrFormat, err)
+		return fmt.Errorf("%w: Parquet: %w"+damaged, ErrFormat, err)
 	}
 	records, err := r.GetRecordReader(ctx, g.leaves, []int{group})
 	if err != nil {
-		return fmt.Errorf("%w: Parquet: %w", ErrFormat, err)
+		return fmt.Errorf("%w: Parquet: %w"+damaged, ErrFormat, err)
 	}
 	defer records.Release()
 	for records.Next() {
@@ -198,7 +198,7 @@ func (g *groups) decode(ctx context.Context, group int, out chan<- decoded) erro
 		}
 	}
 	if err := records.Err(); err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: Parquet: %w", ErrFormat, err)
+		return fmt.Errorf("%w: Parquet: %w"+damaged, ErrFormat, err)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package ingest
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 
@@ -33,26 +34,52 @@ func unpack(r io.Reader, limit int64) (*bufio.Reader, error) {
 	packed := &counter{r: r}
 	b := bufio.NewReaderSize(packed, 1<<16)
 	var in io.Reader
+	how := ""
 	switch magic, _ := b.Peek(4); { // an error comes again with Read
 	case bytes.HasPrefix(magic, []byte(gzipMagic)):
 		z, err := gzip.NewReader(b)
 		if err != nil {
-			return nil, fmt.Errorf("%w: gzip: %w", ErrFormat, err)
+			return nil, unpacking("gzip", err)
 		}
-		in = z
+		in, how = z, "gzip"
 	case bytes.HasPrefix(magic, []byte(zstdMagic)):
 		z, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxZstdWindow), zstd.WithDecoderMaxMemory(maxZstdWindow))
 		if err != nil {
-			return nil, fmt.Errorf("%w: zstd: %w", ErrFormat, err)
+			return nil, unpacking("zstd", err)
 		}
-		in = z.IOReadCloser()
+		in, how = z.IOReadCloser(), "zstd"
 	default:
 		if limit <= 0 {
 			return b, nil
 		}
 		in, packed = b, nil
 	}
-	return bufio.NewReaderSize(&limited{r: in, packed: packed, limit: limit}, 1<<16), nil
+	return bufio.NewReaderSize(&limited{r: in, how: how, packed: packed, limit: limit}, 1<<16), nil
+}
+
+func unpacking(how string, err error) error {
+	return fmt.Errorf("%w: %s: %w; it was cut off or damaged, or has something behind its end: pack it again", ErrFormat, how, err)
+}
+
+// stored is a file as it comes from where it is kept, and remembers that it did not come: no reader of a format is to blame then.
+type stored struct {
+	r   io.Reader
+	err error
+}
+
+func (s *stored) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.err = err
+	}
+	return n, err
+}
+
+func (s *stored) blame(err error) error {
+	if err != nil && s.err != nil {
+		return fmt.Errorf("read: %w", s.err)
+	}
+	return err
 }
 
 type counter struct {
@@ -69,6 +96,7 @@ func (c *counter) Read(p []byte) (int, error) {
 // limited stops a file that unpacks to more than it may.
 type limited struct {
 	r      io.Reader
+	how    string   // it is packed
 	packed *counter // nil: it isn't packed
 	limit  int64    // 0 is none
 	n      int64
@@ -82,6 +110,9 @@ func (l *limited) Read(p []byte) (int, error) {
 	}
 	if l.packed != nil && l.n > freeInflation && l.n/maxInflation > l.packed.n {
 		return 0, fmt.Errorf("%w: it unpacks to more than %d times its size; send it unpacked", ErrFormat, maxInflation)
+	}
+	if err != nil && !errors.Is(err, io.EOF) && l.packed != nil {
+		err = unpacking(l.how, err)
 	}
 	return n, err
 }

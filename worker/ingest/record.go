@@ -20,6 +20,13 @@ type recordReader struct {
 	fields    []span
 }
 
+// What is wrong with a record, for the owner.
+const (
+	quoteInside = "a quote inside a field that doesn't begin with one: put the field in quotes, and write each quote in it twice"
+	textBehind  = "text after a closing quote: a quote inside quotes is written twice"
+	notClosed   = "a quote isn't closed"
+)
+
 type span struct{ from, to int }
 
 func (r *recordReader) field(i int) []byte { return r.text[r.fields[i].from:r.fields[i].to] }
@@ -51,7 +58,7 @@ func (r *recordReader) next() (problem string) {
 			end = special(r.text, r.pos, r.delimiter, cmp.Or(r.quote, '\n'))
 			if end < len(r.text) && r.text[end] == r.quote && r.quote != 0 {
 				r.skip(end)
-				return "a quote inside a field that doesn't begin with one"
+				return quoteInside
 			}
 			r.fields = append(r.fields, span{r.pos, end})
 		}
@@ -74,7 +81,7 @@ func (r *recordReader) quoted() (end int, problem string) {
 	for {
 		n := bytes.IndexByte(r.text[read:], r.quote)
 		if n < 0 {
-			return len(r.text), "a quote isn't closed"
+			return len(r.text), notClosed
 		}
 		if to != read {
 			copy(r.text[to:], r.text[read:read+n])
@@ -92,7 +99,7 @@ func (r *recordReader) quoted() (end int, problem string) {
 		read++
 	}
 	if read < len(r.text) && r.text[read] != r.delimiter && r.text[read] != '\n' {
-		return read, "text after a closing quote"
+		return read, textBehind
 	}
 	return read, ""
 }

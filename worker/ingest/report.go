@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // shownErrors is how many errors are spelled out; the rest is counted.
@@ -72,13 +73,30 @@ type RowError struct {
 	File   int    `json:"file,omitempty"` // from 2; the first file isn't named
 	Row    int64  `json:"row"`
 	Column string `json:"column,omitempty"`
-	Kind   string `json:"kind"` // fields | quote | type | duplicate
+	Kind   string `json:"kind"` // fields | quote | json | type | duplicate, or of the file as a whole, without a row: file | change
 	Cause  string `json:"cause"`
 	Value  string `json:"value,omitempty"` // quoted, at most 64 bytes; empty unless Options.ShowValues
 }
 
+// Refuse makes the report that of a file which is not taken; the reason comes before what was found in rows.
+func (r *Report) Refuse(reason RowError) {
+	r.Accepted = false
+	reason.Cause = strings.Replace(reason.Cause, ErrFormat.Error()+": ", "", 1)
+	r.Errors = slices.Insert(r.Errors, 0, reason)
+	if len(r.Errors) > shownErrors {
+		r.Errors = r.Errors[:shownErrors]
+	}
+	if r.ErrorCounts == nil {
+		r.ErrorCounts = map[string]int64{}
+	}
+	r.ErrorCounts[reason.Kind]++
+}
+
 func (e RowError) String() string {
 	text := fmt.Sprintf("row %d", e.Row)
+	if e.Row == 0 {
+		text = "the file"
+	}
 	if e.File > 0 {
 		text = fmt.Sprintf("file %d, row %d", e.File, e.Row)
 	}

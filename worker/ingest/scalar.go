@@ -163,10 +163,10 @@ func day(year, month, dayOfMonth []byte) (days int32, ok bool) {
 	return int32(era*146097 + dayOfEra - 719468), true
 }
 
-// timestamp reads YYYY-MM-DD[ T]HH:MM:SS[.fraction][Z|±hh:mm] as microseconds since 1970 in UTC; without a zone it is UTC.
+// timestamp reads YYYY-MM-DD[ T]HH:MM[:SS[.fraction]][Z|±hh:mm] as microseconds since 1970 in UTC; without a zone it is UTC.
 // Digits of the fraction beyond the sixth are cut.
 func timestamp(b []byte) (micros int64, ok bool) {
-	if len(b) < 19 {
+	if len(b) < 16 {
 		return 0, false
 	}
 	days, ok := date(b[:10])
@@ -178,18 +178,25 @@ func timestamp(b []byte) (micros int64, ok bool) {
 
 // clock reads what follows the day of a timestamp.
 func clock(days int32, b []byte) (micros int64, ok bool) {
-	if len(b) < 9 || (b[0] != ' ' && b[0] != 'T') || b[3] != ':' || b[6] != ':' {
+	if len(b) < 6 || (b[0] != ' ' && b[0] != 'T') || b[3] != ':' {
 		return 0, false
 	}
 	h, ok1 := number(b[1:3])
 	m, ok2 := number(b[4:6])
-	s, ok3 := number(b[7:9])
+	s, ok3, rest := 0, true, b[6:]
+	seconds := len(rest) > 0 && rest[0] == ':'
+	if seconds {
+		if len(rest) < 3 {
+			return 0, false
+		}
+		s, ok3 = number(rest[1:3])
+		rest = rest[3:]
+	}
 	if !ok1 || !ok2 || !ok3 || h > 23 || m > 59 || s > 59 {
 		return 0, false
 	}
-	rest := b[9:]
 	fraction := 0
-	if len(rest) > 0 && rest[0] == '.' {
+	if seconds && len(rest) > 0 && rest[0] == '.' {
 		n := 1
 		for ; n < len(rest) && digit(rest[n]); n++ {
 			if n <= 6 {
@@ -208,8 +215,8 @@ func clock(days int32, b []byte) (micros int64, ok bool) {
 	if !ok {
 		return 0, false
 	}
-	seconds := int64(days)*86400 + int64(h*3600+m*60+s) - int64(offset)
-	return seconds*1e6 + int64(fraction), true
+	moment := int64(days)*86400 + int64(h*3600+m*60+s) - int64(offset)
+	return moment*1e6 + int64(fraction), true
 }
 
 // zone gives the seconds east of UTC.

@@ -3,11 +3,14 @@ package ingest
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"concordat.dev/worker/storage"
 )
+
+var errNoRows = fmt.Errorf("%w: it has no row that can be kept, and would replace the version before by nothing; to have that, delete the version", ErrFormat)
 
 // Seal makes a dataset version of an upload: parts to files, files to validated batches, batches to sealed files. On any error, also when the
 // file is rejected, nothing of it stays in the store.
@@ -29,6 +32,10 @@ func Seal(ctx context.Context, options Options, parts Parts, store *storage.Stor
 		sink = both{w, options.Beside}
 	}
 	report, err := Files(ctx, options, parts.Sources(), sink)
+	if err == nil && report.Rows == 0 {
+		err = errNoRows
+		report.Refuse(RowError{Kind: "file", Cause: err.Error()})
+	}
 	if err == nil && options.Beside != nil {
 		err = options.Beside.Judge()
 	}

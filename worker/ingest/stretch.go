@@ -10,7 +10,7 @@ import (
 // stretchBytes is how much text is parsed at once, and so the longest record.
 const stretchBytes = 1 << 20
 
-var errLongRecord = errors.New("a record is longer than 1 MiB; perhaps a quote isn't closed")
+var errLongRecord = errors.New("a record is longer than 1 MiB; perhaps a quote isn't closed, or quotes are ordinary characters, which the dialect has to say")
 
 // cutter cuts text into stretches of whole records.
 type cutter struct {

@@ -43,7 +43,7 @@ func newFeeder(kind string, a arrow.Array) (feeder, error) {
 	}
 	f, fits := typed(kind, a)
 	if !fits || f.text == nil {
-		return feeder{}, fmt.Errorf("is %s in the file and %s in the policy", a.DataType(), kind)
+		return feeder{}, fmt.Errorf("is %s in the file and %s in the policy: convert it, or write it as text", a.DataType(), kind)
 	}
 	feed, text := f.feed, f.text
 	if feed == nil {

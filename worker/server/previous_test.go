@@ -67,6 +67,12 @@ func TestChurn(t *testing.T) {
 		if c.says == "" && (err != nil || !got.GetAccepted()) {
 			t.Errorf("%s: %v %+v", c.name, err, got)
 		}
+		if strings.HasPrefix(c.says, "changes") { // how many is for the owner alone
+			if e := w.report(got).Errors; err != nil || got.GetAccepted() || got.GetSealed() != nil || len(e) != 1 || e[0].Kind != "change" || !strings.Contains(e[0].Cause, c.says) {
+				t.Errorf("%s: %v %+v", c.name, err, e)
+			}
+			continue
+		}
 		if c.says != "" && (connect.CodeOf(err) != connect.CodeInvalidArgument || !strings.Contains(fmt.Sprint(err), c.says)) {
 			t.Errorf("%s: want %q: %v", c.name, c.says, err)
 		}

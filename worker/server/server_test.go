@@ -334,7 +334,6 @@ func TestFailuresAreConstant(t *testing.T) {
 func TestIngestRefuses(t *testing.T) {
 	w := newWorld(t)
 	for name, c := range map[string]struct {
-		csv    string
 		change func(*concordatv1.IngestRequest)
 		says   string
 	}{
@@ -346,14 +345,9 @@ func TestIngestRefuses(t *testing.T) {
 		"missing part":    {change: func(r *concordatv1.IngestRequest) { r.Parts[0] = "uploads/u1/9" }, says: "missing"},
 		"no parts":        {change: func(r *concordatv1.IngestRequest) { r.Parts = nil }, says: "0 are there"},
 		"wrap of another": {change: func(r *concordatv1.IngestRequest) { r.IdentityWrap[5] ^= 1 }, says: "doesn't open"},
-		"missing column":  {csv: "id,male\np1,0\n", says: "age"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			csv := c.csv
-			if csv == "" {
-				csv = rows()
-			}
-			got, err := w.ingest(csv, c.change)
+			got, err := w.ingest(rows(), c.change)
 			if err == nil {
 				t.Fatalf("accepted: %v, report %s", got.GetAccepted(), got.GetReport())
 			}
@@ -361,6 +355,27 @@ func TestIngestRefuses(t *testing.T) {
 				t.Errorf("code %v, error %q lacks %q", code, err, c.says)
 			}
 		})
+	}
+}
+
+// Why a file as a whole is not taken may name what stands in it: its owner alone is told, nobody who reads the answer or the worker's log.
+func TestUnreadableFilesAreReported(t *testing.T) {
+	w := newWorld(t)
+	for csv, says := range map[string]string{
+		"id,male\np1,0\n": "the header lacks age", "Ann Example,0,30\n": "the header lacks", "<html>": "a web page", "id,male,age\n": "no row that can be kept",
+		"id,male,age\n,0,30\n": "no row that can be kept", "id,male,age\nAnn Example,0," + strings.Repeat("9", 2<<20) + "\n": "longer than 1 MiB",
+	} {
+		got, err := w.ingest(csv, nil)
+		if err != nil || got.GetAccepted() || got.GetSealed() != nil {
+			t.Errorf("%.30q: accepted %v, %v", csv, got.GetAccepted(), err)
+			continue
+		}
+		if e := w.report(got).Errors; len(e) != 1 || e[0].Kind != "file" || !strings.Contains(e[0].Cause, says) {
+			t.Errorf("%.30q: report %+v, want %q", csv, e, says)
+		}
+	}
+	if header := w.log.String(); strings.Contains(header, "Ann") || strings.Contains(header, "lacks") {
+		t.Errorf("the log tells of the file: %s", header)
 	}
 }
 

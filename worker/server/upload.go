@@ -66,8 +66,8 @@ func (s service) OpenUpload(_ context.Context, req *connect.Request[concordatv1.
 	return connect.NewResponse(&concordatv1.WorkerOpenUploadResponse{Recipient: recipient, IdentityWrap: wrap}), nil
 }
 
-// Ingest verifies, decrypts, parses, validates, tokenises and seals an upload. A file with bad rows is answered by its report; whatever
-// else is wrong with the upload by a fault that says what. Either leaves nothing behind.
+// Ingest verifies, decrypts, parses, validates, tokenises and seals an upload. Whatever is wrong with the file or its rows is answered by the report, which
+// its owner alone can open; what is wrong with the upload, by a fault, which coordinators read. Either leaves nothing behind.
 func (s service) Ingest(ctx context.Context, req *connect.Request[concordatv1.IngestRequest]) (*connect.Response[concordatv1.IngestResponse], error) {
 	const op = "ingest"
 	m := req.Msg
@@ -86,9 +86,12 @@ func (s service) Ingest(ctx context.Context, req *connect.Request[concordatv1.In
 	defer done()
 	sealed, report, err := s.seal(ctx, documents, m, statement)
 	switch {
-	case errors.Is(err, ingest.ErrRejected):
+	case errors.Is(err, ingest.ErrRejected), errors.Is(err, ingest.ErrFormat):
 		return answerIngest(nil, statement, report)
-	case errors.Is(err, ingest.ErrFormat), errors.Is(err, ingest.ErrPart), errors.Is(err, storage.ErrWrap), errors.Is(err, churn.ErrFew), errors.Is(err, errPrevious):
+	case errors.Is(err, churn.ErrFew): // how few is the owner's to know
+		report.Refuse(ingest.RowError{Kind: "change", Cause: err.Error()})
+		return answerIngest(nil, statement, report)
+	case errors.Is(err, ingest.ErrPart), errors.Is(err, storage.ErrWrap), errors.Is(err, errPrevious):
 		return nil, connectError(fault.New(op, fault.Invalid, err))
 	case err != nil:
 		if ctx.Err() == nil {

@@ -1407,10 +1407,11 @@ type CompleteUploadEvent_Report struct {
 	//	 "dropped": {"no_unit": 0, "malformed_unit": 0, "shared_unit": 0, "excess": 0, "excess_units": 0, "bad": 0}, "duplicates": 0, "tolerated": 0,
 	//	 "identifiers"?: {"first": 0, "second": 0, "linked": 0, "crowded": 0},
 	//	 "rows_per_unit"?: {"p50": 1, "p90": 1, "p95": 1, "p99": 2, "max": 3, "hint"?: ""},
-	//	 "errors": [{"file"?: 2, "row": 17, "column"?: "", "kind": "fields | quote | type | duplicate", "cause": "", "value"?: ""}],
+	//	 "errors": [{"file"?: 2, "row": 17, "column"?: "", "kind": "fields | quote | json | type | duplicate | file | change", "cause": "", "value"?: ""}],
 	//	 "error_counts": {"type": 3}}
 	//
-	// read are the rows in the file, rows those that stay; errors are the first 20.
+	// read are the rows in the file, rows those that stay; errors are the first 20. file (it can't be read as its format, or lacks a column) and change (it
+	// changes too few units) are of the upload as a whole, have row 0, and come first.
 	Report []byte `protobuf:"bytes,2,opt,name=report,proto3,oneof"`
 }
 
@@ -1474,10 +1475,10 @@ func (x *ListDatasetsRequest) GetDataset() string {
 //
 //	{"dataset": "clinic.patients", "owner": "clinic", "version": 1, "state": "current | older | deleted | missing", "manifest_version": 1,
 //	 "registered": "<RFC 3339>", "by": "<person>", "digest": "<sha256:… of the sealed file, the subject of a delete statement>",
-//	 "format"?: "csv | jsonl | parquet | arrow", "bytes"?: 123, "parts"?: 2, "client"?: ""}
+//	 "format"?: "csv | jsonl | parquet | arrow", "bytes"?: 123, "parts"?: 2, "client"?: "", "report"?: {"accepted": true, "sealed": "<base64>"}}
 //
 // missing is a dataset without any version (version 0, the other texts empty). From format on, for the owner's stewards and own keys alone: what was
-// uploaded (bytes of plaintext, as far as its client told).
+// uploaded (bytes of plaintext, as far as its client told), and the ingest report, which opens for the client that uploaded, for a week or a little longer.
 type ListDatasetsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Datasets      []byte                 `protobuf:"bytes,1,opt,name=datasets,proto3" json:"datasets,omitempty"`
@@ -2491,6 +2492,7 @@ type AnalyzeResponse struct {
 	PlanDigest    string                 `protobuf:"bytes,2,opt,name=plan_digest,json=planDigest,proto3" json:"plan_digest,omitempty"`
 	Question      string                 `protobuf:"bytes,3,opt,name=question,proto3" json:"question,omitempty"` // digest that names the stored answer: plan, policies, parameters (not dataset versions)
 	Datasets      []string               `protobuf:"bytes,4,rep,name=datasets,proto3" json:"datasets,omitempty"` // ids that the plan reads
+	Rowless       bool                   `protobuf:"varint,5,opt,name=rowless,proto3" json:"rowless,omitempty"`  // whatever is released, the answer has no rows: what stands above the release takes them all away
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2551,6 +2553,13 @@ func (x *AnalyzeResponse) GetDatasets() []string {
 		return x.Datasets
 	}
 	return nil
+}
+
+func (x *AnalyzeResponse) GetRowless() bool {
+	if x != nil {
+		return x.Rowless
+	}
+	return false
 }
 
 type SealedDataset struct {
@@ -3480,13 +3489,14 @@ const file_concordat_v1_concordat_proto_rawDesc = "" +
 	"\tdocuments\x18\x01 \x01(\v2\x17.concordat.v1.DocumentsR\tdocuments\x12\x10\n" +
 	"\x03sql\x18\x02 \x01(\tR\x03sql\x12\x10\n" +
 	"\x03rho\x18\x03 \x01(\x01R\x03rho\x12\x14\n" +
-	"\x05draft\x18\x04 \x01(\bR\x05draft\"\x82\x01\n" +
+	"\x05draft\x18\x04 \x01(\bR\x05draft\"\x9c\x01\n" +
 	"\x0fAnalyzeResponse\x12\x16\n" +
 	"\x06answer\x18\x01 \x01(\fR\x06answer\x12\x1f\n" +
 	"\vplan_digest\x18\x02 \x01(\tR\n" +
 	"planDigest\x12\x1a\n" +
 	"\bquestion\x18\x03 \x01(\tR\bquestion\x12\x1a\n" +
-	"\bdatasets\x18\x04 \x03(\tR\bdatasets\"\xc3\x01\n" +
+	"\bdatasets\x18\x04 \x03(\tR\bdatasets\x12\x18\n" +
+	"\arowless\x18\x05 \x01(\bR\arowless\"\xc3\x01\n" +
 	"\rSealedDataset\x12\x18\n" +
 	"\adataset\x18\x01 \x01(\tR\adataset\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\rR\aversion\x12\x16\n" +
