@@ -5,6 +5,7 @@ package linearize_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"math"
 	mathrand "math/rand/v2"
 	"os"
@@ -15,6 +16,7 @@ import (
 
 	"concordat.dev/coordinator/log"
 	"concordat.dev/coordinator/state"
+	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/checkpoint"
 	"concordat.dev/protocol/key"
 )
@@ -50,6 +52,7 @@ func TestLinearizable(t *testing.T) {
 	suffered := c.suffer(ctx)
 	running.Wait()
 	c.settled()
+	h.alike()
 	h.resolve()
 	h.audit()
 	h.judge()
@@ -147,6 +150,25 @@ func pass(ctx context.Context, d time.Duration) bool {
 	case <-timer.C:
 		return true
 	}
+}
+
+// alike wants all replicas to hold the same, bit by bit. A command that came late is waited for.
+func (h *history) alike() {
+	var held [nodes]canon.Digest
+	for range 5 {
+		h.settled()
+		for i := range nodes {
+			sum := sha256.New()
+			write, err := h.at(i).state.Snapshot()
+			must(h.t, err)
+			must(h.t, write(sum))
+			held[i] = canon.Of([sha256.Size]byte(sum.Sum(nil)))
+		}
+		if held[0] == held[1] && held[1] == held[2] {
+			return
+		}
+	}
+	h.t.Errorf("the replicas' states differ: %v", held)
 }
 
 // audit compares what every node holds in the end with what was acknowledged.

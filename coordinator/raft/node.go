@@ -87,6 +87,11 @@ const (
 	entryTimeout    = 30 * time.Second      // of one message of entries, the largest ones to a slow disk included; elections do not wait for it
 	dialTimeout     = 2 * time.Second
 	probeTimeout    = 500 * time.Millisecond
+
+	// messagesInFlight is how many messages of entries a leader has under way to one follower. With more than one the library pipelines them, and
+	// its sender can wait for good after a follower refused one (a disk that failed once is enough): that follower gets no more entries from this
+	// leader, which can't be stopped either (hashicorp/raft issue 612, in 1.7.3). Commands share entries, and entries messages, so little is lost.
+	messagesInFlight = 1
 )
 
 // Open starts the replica. A new one does nothing until Bootstrap, or until the leader of a cluster that knows it calls.
@@ -132,7 +137,7 @@ func (n *Node) open() error {
 	n.calls = newCalls(n.layer)
 	n.machine.formed = func() { n.layer.hasState.Store(true) }
 	transport := hraft.NewNetworkTransportWithConfig(&hraft.NetworkTransportConfig{
-		Stream: n.layer, MaxPool: poolSize, Timeout: entryTimeout, Logger: logger,
+		Stream: n.layer, MaxPool: poolSize, Timeout: entryTimeout, Logger: logger, MaxRPCsInFlight: messagesInFlight,
 	})
 	if n.raft, err = hraft.NewRaft(n.raftConfig(logger), n.machine, n.log, n.log, n.snapshots, transport); err != nil {
 		return errors.Join(fmt.Errorf("start: %w", err), transport.Close())

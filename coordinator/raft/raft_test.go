@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/raft-wal/types"
 	"github.com/rs/zerolog"
 
 	"concordat.dev/coordinator/raft"
@@ -85,6 +86,7 @@ type cluster struct {
 	voters  []raft.Voter
 	nodes   []*raft.Node
 	states  []*words
+	disk    types.VFS // of nodes that start from now on, where it is set
 }
 
 func ports(t *testing.T, n int) []string {
@@ -137,6 +139,7 @@ func (c *cluster) config(i int) raft.Config {
 	return raft.Config{
 		Name: c.voters[i].Name, Address: c.voters[i].Address, DataDir: filepath.Join(c.dir, c.voters[i].Name),
 		Voters: c.voters, Root: root, TLS: id, Logger: zerolog.Nop(), Timeout: cmp.Or(c.silence, election),
+		Files: c.disk,
 	}
 }
 
