@@ -130,6 +130,7 @@ func (c *carrier) join(r *plan.Join) carried {
 			f = g
 		}
 		out.flags[o] = f
+		c.exempt[f] = true
 	}
 	return out
 }

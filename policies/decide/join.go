@@ -54,6 +54,9 @@ func (d *decider) unitJoin(r *plan.Join, left, right *relation) *relation {
 	}
 	out := *all
 	reads(&out, left, right)
+	if r.Kind == plan.Anti {
+		out.asked = left.asked
+	}
 	switch r.Kind {
 	case plan.Semi, plan.Anti:
 		out.cols, out.units = left.cols, left.units

@@ -31,6 +31,7 @@ type relation struct {
 	simple    bool               // bounding may be skipped where rows are one per unit (R9)
 	owners    map[string]bool    // owners whose data made some row
 	certain   map[string]bool    // owners whose data made every row
+	asked     map[string]bool    // owners whose min_units apply: all that are read but by NOT EXISTS
 	alone     map[string]bool    // datasets with a use that no INNER, EXISTS or IN joins with another owner's data
 	datasets  map[string]bool    // protected datasets that were read
 	repeats   []string           // notes: joins that repeat rows
@@ -71,7 +72,7 @@ func (d *decider) scan(r *plan.Scan) *relation {
 	out := &relation{kind: public, units: map[int]bool{}, unit: -1}
 	if !p.Unit.None {
 		out.kind, out.namespace, out.keyed, out.simple = perUnit, p.Unit.Namespace, p.Unit.Unique, p.Unit.Unique
-		out.owners, out.certain = set(p.Owner), set(p.Owner)
+		out.owners, out.certain, out.asked = set(p.Owner), set(p.Owner), set(p.Owner)
 		out.alone, out.datasets = set(r.Dataset), set(r.Dataset)
 		out.policies = []*document.Policy{p}
 	}
@@ -262,7 +263,7 @@ func (d *decider) unite(out, in *relation, span refusal.Span) {
 
 // reads says that a relation reads what two others read.
 func reads(out, a, b *relation) {
-	out.alone, out.datasets = union(a.alone, b.alone), union(a.datasets, b.datasets)
+	out.alone, out.datasets, out.asked = union(a.alone, b.alone), union(a.datasets, b.datasets), union(a.asked, b.asked)
 	out.policies = append(append([]*document.Policy{}, a.policies...), b.policies...)
 	out.repeats = append(append([]string{}, a.repeats...), b.repeats...)
 }

@@ -173,7 +173,7 @@ func strictest(in *relation) limits {
 				l.rho = r.RhoPerAggregate
 			}
 		}
-		if in.owners[p.Owner] {
+		if in.asked[p.Owner] {
 			l.minUnits = max(l.minUnits, r.MinUnits)
 		}
 		l.rows, l.groups = min(l.rows, r.RowsPerGroup), min(l.groups, r.GroupsPerUnit)
@@ -248,6 +248,9 @@ func (d *decider) split(out *Release, owners []string) (map[string]plan.Expr, []
 		if aggs[i].arg != nil {
 			aggs[i].arg = plan.Substitute(aggs[i].arg, in.cols)
 		}
+	}
+	for _, f := range in.flags {
+		d.exempt[f] = true // whose data made a row is no condition of the query
 	}
 	return in.flags, aggs
 }

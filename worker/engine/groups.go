@@ -203,11 +203,11 @@ func top(list any, i int) *big.Int {
 	return integer(values[i])
 }
 
-// isolation forces every comparison of the plan true and false, and marks the groups of which that changes 1 to k-1 units (R10).
+// isolation takes every condition of the plan away, one at a time, and marks the groups of which that changes 1 to k-1 units (R10).
 func (g *grouping) isolation(ctx context.Context, exempt map[plan.Expr]bool, k int64) error {
 	forcing := &plan.Forcing{Exempt: exempt}
-	leaves := forcing.Leaves(g.bounded)
-	if leaves == 0 {
+	variants := forcing.Variants(g.bounded)
+	if variants == 0 {
 		return nil
 	}
 	conn, err := g.engine.db.Conn(ctx)
@@ -220,15 +220,13 @@ func (g *grouping) isolation(ctx context.Context, exempt map[plan.Expr]bool, k i
 		if err := materialise(ctx, conn, before, render.Members(g.bounded, sum, g.params)); err != nil {
 			return err
 		}
-		for i := range leaves {
-			for _, with := range []bool{true, false} {
-				forced := forcing.Force(g.bounded, i, with)
-				if err := materialise(ctx, conn, "members_after", render.Members(forced, sum, g.params)); err != nil {
-					return err
-				}
-				if err := g.mark(ctx, conn, before, k); err != nil {
-					return err
-				}
+		for i := range variants {
+			forced := forcing.Variant(g.bounded, i)
+			if err := materialise(ctx, conn, "members_after", render.Members(forced, sum, g.params)); err != nil {
+				return err
+			}
+			if err := g.mark(ctx, conn, before, k); err != nil {
+				return err
 			}
 		}
 	}

@@ -75,18 +75,16 @@ func Isolated(b *plan.Bounded, exempt map[plan.Expr]bool, tables Tables, k int64
 			continue
 		}
 		before := members(b, sum, tables)
-		for i := range forcing.Leaves(b) {
-			for _, with := range []bool{true, false} {
-				after := members(forcing.Force(b, i, with), sum, tables)
-				for name := range before {
-					if n := changed(before[name], after[name]); n > 0 && n < k {
-						out[name] = true
-					}
+		for i := range forcing.Variants(b) {
+			after := members(forcing.Variant(b, i), sum, tables)
+			for name := range before {
+				if n := changed(before[name], after[name]); n > 0 && n < k {
+					out[name] = true
 				}
-				for name := range after {
-					if n := changed(before[name], after[name]); n > 0 && n < k {
-						out[name] = true
-					}
+			}
+			for name := range after {
+				if n := changed(before[name], after[name]); n > 0 && n < k {
+					out[name] = true
 				}
 			}
 		}
