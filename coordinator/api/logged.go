@@ -34,7 +34,7 @@ func (a *API) cosigned(ctx context.Context, q state.Query, leaf int64) error {
 		case <-changed:
 		case <-ctx.Done():
 			return fault.Newf("query", fault.Unavailable,
-				"fewer than %d witnesses cosigned the log: nothing is released. What was reserved stays paid, and asking again costs nothing", d.Quorum)
+				"the manifest demands cosignatures of %d of its witnesses, and fewer came: nothing is released. What was reserved stays paid, and asking again costs nothing", d.Quorum)
 		}
 	}
 }

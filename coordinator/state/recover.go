@@ -3,6 +3,7 @@ package state
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -74,7 +75,7 @@ func (c *change) mayRecover(raw []byte) (membership.Statement, []key.Public, err
 		return fail(fault.Conflict, err)
 	}
 	if missing := electorate.Missing(signers); len(missing) > 0 {
-		return fail(fault.Forbidden, fmt.Errorf("signatures are missing: %v", missing))
+		return fail(fault.Forbidden, fmt.Errorf("signatures are missing: %s", strings.Join(missing, ", ")))
 	}
 	return said, signers, nil
 }

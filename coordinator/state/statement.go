@@ -1,9 +1,11 @@
 package state
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"concordat.dev/policies/approval"
 	"concordat.dev/protocol/canon"
@@ -57,7 +59,7 @@ func (c *change) statement(b Statement) (Subject, error) {
 		}
 	case statement.Resume:
 		if !slices.Contains(collab.PausedBy, who) {
-			return Subject{}, fault.Newf(op, fault.Conflict, "%s did not pause the collaboration; paused by %v", who, collab.PausedBy)
+			return Subject{}, fault.Newf(op, fault.Conflict, "%s did not pause the collaboration; it is paused by: %s", who, cmp.Or(strings.Join(collab.PausedBy, ", "), "nobody"))
 		}
 		collab.PausedBy = slices.DeleteFunc(collab.PausedBy, func(id string) bool { return id == who })
 	case statement.Revoke:

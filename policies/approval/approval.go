@@ -146,7 +146,13 @@ func parseKeys(allowed []string) ([]key.Public, error) {
 	return keys, nil
 }
 
-func notSigned(err error) error { return fmt.Errorf("%w: %w", ErrSigner, err) }
+// notSigned says which keys may, where the signature itself is that of another.
+func notSigned(err error) error {
+	if errors.Is(err, dsse.ErrNoSignature) {
+		return fmt.Errorf("%w: it takes the key of an organisation, such as --key clinic.key; a steward's own only deletes data and approves plans (%w)", ErrSigner, err)
+	}
+	return fmt.Errorf("%w: %w", ErrSigner, err)
+}
 
 func about(s statement.Statement, action statement.Action, m *document.Manifest, digest canon.Digest, ledger string) error {
 	switch {

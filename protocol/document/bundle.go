@@ -71,7 +71,7 @@ func LoadDir(dir string) (*Bundle, error) {
 func LoadFS(fsys fs.FS) (*Bundle, error) {
 	raw, err := readFile(fsys, ManifestFile)
 	if err != nil {
-		return nil, fmt.Errorf("load manifest: %w", err)
+		return nil, fmt.Errorf("load manifest: %w; 'concordat manifest new DIR' begins one", err)
 	}
 	m, src, err := ParseManifest(ManifestFile, raw)
 	if err != nil {

@@ -200,7 +200,7 @@ func checkAmendments(c checker, m *Manifest) {
 func checkMesh(c checker, mesh *Mesh, mode Mode) {
 	if mesh == nil {
 		if mode == Signed {
-			c.add("mesh", "missing: the manifest pins no mesh", "take the pins from `concordat status`")
+			c.add("mesh", "missing: the manifest pins no mesh", "`concordat manifest pin DIR` writes those of the mesh that runs; compare them with the other participants")
 		}
 		return
 	}

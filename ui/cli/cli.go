@@ -129,7 +129,7 @@ In simulation mode (no SGX) nothing is protected from the host; every command th
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usagef("%s: %w", c.CommandPath(), err) })
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.home, "home", envOr("CONCORDAT_HOME", ".concordat"), "folder of keys, mesh state and receipts (or CONCORDAT_HOME)")
-	flags.StringVar(&a.keyFile, "key", os.Getenv("CONCORDAT_KEY"), "key that signs (or CONCORDAT_KEY; default: the key in HOME/keys)")
+	flags.StringVar(&a.keyFile, "key", os.Getenv("CONCORDAT_KEY"), "key that signs: a file, or a name in HOME/keys (or CONCORDAT_KEY; default: the key in HOME/keys)")
 	flags.StringArrayVar(&a.coordinators, "coordinator", nil, "address HOST:PORT of a coordinator, repeatable (default: those of HOME/mesh.json)")
 	flags.StringVar(&a.rootDigest, "root", "", "digest sha256:… of MarbleRun's root certificate to pin (default: that of HOME/mesh.json)")
 	flags.StringVarP(&a.collaboration, "collaboration", "c", os.Getenv("CONCORDAT_COLLABORATION"), "collaboration (default: the only one of the mesh)")

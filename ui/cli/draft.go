@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
-	"os"
 
 	"concordat.dev/ui/sample"
 	"github.com/spf13/cobra"
@@ -37,14 +35,9 @@ machine. Guesses that a steward has to confirm are marked "check me": a policy p
 		if err != nil {
 			return err
 		}
-		file, err := os.Open(from)
+		t, err := sampleOf(from, u.Dialect, u.Columns)
 		if err != nil {
-			return fmt.Errorf("open the sample: %w", err)
-		}
-		defer func() { _ = file.Close() }()
-		t, err := sample.Read(file, u.Dialect, u.Columns)
-		if err != nil {
-			return fmt.Errorf("%s: %w", from, err)
+			return err
 		}
 		text, err := t.Policy(d)
 		if err != nil {
@@ -54,21 +47,11 @@ machine. Guesses that a steward has to confirm are marked "check me": a policy p
 			_, err = fmt.Fprint(a.Out, text)
 			return err
 		}
-		return a.keep(out, text)
+		if err := keepDraft(out, text); err != nil {
+			return err
+		}
+		a.say("%s is drafted; look for \"check me\", then: concordat policy lint %s", out, out)
+		return nil
 	}
 	return c
-}
-
-// keep writes a draft where no file is yet: what a steward has changed is not lost to a second draft.
-func (a *app) keep(name, text string) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // a policy is read by all participants
-	if err != nil {
-		return fmt.Errorf("write the draft: %w", err)
-	}
-	_, err = f.WriteString(text)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write the draft: %w", err)
-	}
-	a.say("%s is drafted; look for \"check me\", then: concordat policy lint %s", name, name)
-	return nil
 }

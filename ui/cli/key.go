@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -42,21 +43,25 @@ manifest, is printed. NAME is "default" where none is given: the key that other 
 				if len(args) == 1 {
 					name = args[0]
 				}
-				if name == "" || strings.ContainsAny(name, `/\`) || strings.HasPrefix(name, ".") {
+				if !keyName(name) {
 					return usagef("key new: %q is no name for a key", name)
 				}
-				file = filepath.Join(a.home, keyFolder, name+keyEnding)
+				file = a.keyNamed(name)
 			}
 			return a.newKey(file)
 		},
 	}, &cobra.Command{
-		Use:     "show [FILE]",
-		Short:   "Print the public key of a key file",
-		Example: lines("concordat key show", "concordat key show .concordat/keys/clinic.key"),
+		Use:     "show [KEY]",
+		Short:   "Print the public key of a key: a name in HOME/keys, or a file, also one of ssh-keygen",
+		Example: lines("concordat key show", "concordat key show clinic", "concordat key show ~/.ssh/id_ed25519.pub"),
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				a.keyFile = args[0]
+			}
+			if public, ok := publicFile(a.keyFile); ok {
+				fmt.Fprintln(a.Out, public)
+				return nil
 			}
 			k, err := a.key()
 			if err != nil {
@@ -97,10 +102,44 @@ func (a *app) key() (key.Private, error) {
 		}
 	}
 	k, err := key.Load(file)
+	if errors.Is(err, fs.ErrNotExist) && keyName(file) {
+		k, err = key.Load(a.keyNamed(file))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return key.Private{}, fmt.Errorf("no key file %s: make one with 'concordat key new'", file)
+		return key.Private{}, fmt.Errorf("no key file %s, and no such key in %s: make one with 'concordat key new'", file, filepath.Join(a.home, keyFolder))
 	}
 	return k, err
+}
+
+// keyName says whether --key names a key of the home, as 'key new NAME' does, rather than a file somewhere.
+func keyName(s string) bool {
+	return s != "" && !strings.ContainsAny(s, `/\`) && !strings.HasPrefix(s, ".")
+}
+
+func (a *app) keyNamed(name string) string {
+	return filepath.Join(a.home, keyFolder, strings.TrimSuffix(name, keyEnding)+keyEnding)
+}
+
+// publicFile reads a public key that stands in a file by itself, such as ~/.ssh/id_ed25519.pub.
+func publicFile(file string) (key.Public, bool) {
+	f, err := os.Open(file)
+	if err != nil {
+		return key.Public{}, false
+	}
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, 1<<12))
+	if err != nil {
+		return key.Public{}, false
+	}
+	words := strings.Fields(string(text))
+	if len(words) == 0 {
+		return key.Public{}, false
+	}
+	if words[0] == "ssh-ed25519" && len(words) > 2 { // a remark follows
+		words = words[:2]
+	}
+	public, err := key.ParsePublic(strings.Join(words, " "))
+	return public, err == nil
 }
 
 func (a *app) onlyKey() (string, error) {

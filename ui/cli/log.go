@@ -94,7 +94,7 @@ func (a *app) verifyLog(ctx context.Context) error {
 	if seen.Size > 0 {
 		since = fmt.Sprintf("it begins with the %d that were seen before", seen.Size)
 	}
-	fmt.Fprintf(a.Out, "ok    log of ledger %s: %d entries, root %s; %s\n", ledger, now.Size, now.Root, since)
+	fmt.Fprintf(a.Out, "ok    log of ledger %s: %s, root %s; %s\n", ledger, present.Count(now.Size, "entry"), now.Root, since)
 	failed, err := a.verifyReceipts(ctx, s, ledger, log)
 	if err != nil {
 		return err
@@ -137,7 +137,7 @@ func (a *app) verifyReceipts(ctx context.Context, s session, ledger string, log 
 			fmt.Fprintf(a.Out, "FAIL  receipt %s: not in the log: %v%s\n", name, result, a.givenUp(ctx, s, then.Size, reserved(r)))
 			continue
 		}
-		fmt.Fprintf(a.Out, "ok    receipt %s: its log of %d entries is the beginning of this one\n", name, then.Size)
+		fmt.Fprintf(a.Out, "ok    receipt %s: its log of %s is the beginning of this one\n", name, present.Count(then.Size, "entry"))
 	}
 	return failed, nil
 }

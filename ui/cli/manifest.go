@@ -20,7 +20,7 @@ func (a *app) manifestCommand() *cobra.Command {
 		Long:    "A manifest directory holds manifest.yaml and the policies that it names. All participants sign the same bytes; then it is active.",
 		Example: lines("concordat manifest lint room", "concordat manifest propose room --pin --key clinic.key", "concordat manifest sign --key clinic.key --dir room"),
 	}
-	c.AddCommand(a.manifestLint(), a.manifestShow(), a.manifestDiff(), a.manifestPin(), a.manifestPropose(), a.manifestSign(), a.manifestApprovalPayload(), a.manifestStatus(),
+	c.AddCommand(a.manifestNew(), a.manifestLint(), a.manifestShow(), a.manifestDiff(), a.manifestPin(), a.manifestPropose(), a.manifestSign(), a.manifestApprovalPayload(), a.manifestStatus(),
 		a.manifestStatement(statement.Pause, "Stop queries until it is resumed; one key of a participant suffices"),
 		a.manifestStatement(statement.Resume, "Take this organisation's pause back"),
 		a.manifestStatement(statement.Revoke, "End the collaboration for good: all keys of data are destroyed"),

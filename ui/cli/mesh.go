@@ -331,7 +331,9 @@ func (a *app) statusTable(ctx context.Context, r mesh.Report) error {
 			flight = append(flight, c.Flight)
 		}
 	}
-	fmt.Fprintf(a.Out, "Flight SQL      %s\n", orNone(strings.Join(flight, ", ")))
+	if !r.State.Elsewhere { // whose addresses only its operator tells
+		fmt.Fprintf(a.Out, "Flight SQL      %s\n", orNone(strings.Join(flight, ", ")))
+	}
 	for _, l := range a.levels(ctx, r) {
 		fmt.Fprintf(a.Out, "budget          [%s] %3.0f %% of %s, %s in %s\n", bar(l.Used), 100*l.Used, l.Owner, l.Namespace, l.Collaboration)
 	}

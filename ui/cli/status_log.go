@@ -6,6 +6,7 @@ import (
 
 	"concordat.dev/protocol/witness"
 	"concordat.dev/ui/mesh"
+	"concordat.dev/ui/present"
 )
 
 // logStatus is how the ledger's log stands, as the leader has it.
@@ -46,7 +47,7 @@ func (a *app) statusLog(s *logStatus) {
 	if s == nil {
 		return
 	}
-	fmt.Fprintf(a.Out, "log             %d entries", s.Size)
+	fmt.Fprintf(a.Out, "log             %s", present.Count(int64(s.Size), "entry"))
 	if s.Cosigned > 0 {
 		fmt.Fprintf(a.Out, ", %d cosigned", s.Cosigned)
 	}

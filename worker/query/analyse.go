@@ -196,10 +196,12 @@ func (a *Analysis) notes() []string {
 	spec, b := &release.Spec, &release.Bounded
 	out := []string{"Reads " + strings.Join(a.Decision.Datasets, ", ") + "."}
 	if !b.OneRow {
-		out = append(out, fmt.Sprintf("At most %d rows of one unit count in a group; a unit with more counts as %[1]d rows of its own mean.", spec.RowsPerGroup))
+		rows, count := counted(spec.RowsPerGroup, "row")
+		out = append(out, fmt.Sprintf("At most %s of one unit %s in a group; a unit with more counts as %s of its own mean.", rows, count, rows))
 	}
 	if !b.OneGroup {
-		out = append(out, fmt.Sprintf("At most %d groups of one unit count.", spec.GroupsPerUnit))
+		groups, count := counted(spec.GroupsPerUnit, "group")
+		out = append(out, fmt.Sprintf("At most %s of one unit %s.", groups, count))
 	}
 	switch {
 	case spec.KeyCount == 0:
@@ -219,6 +221,14 @@ func (a *Analysis) notes() []string {
 		}
 	}
 	return unique(out)
+}
+
+// counted is n things, and the verb that goes with them: "1 row", "counts".
+func counted(n int64, noun string) (things, verb string) {
+	if n == 1 {
+		return "1 " + noun, "counts"
+	}
+	return fmt.Sprintf("%d %ss", n, noun), "count"
 }
 
 func unique(list []string) []string {
