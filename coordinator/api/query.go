@@ -200,7 +200,7 @@ func (q *query) inactive(known bool) outcome {
 		r.Message = fmt.Sprintf("No manifest of collaboration %q is in force.", q.request.GetCollaboration())
 		r.Suggestion = "All participants have to sign it first."
 	case q.manifest.Status == state.Paused:
-		r.Message = fmt.Sprintf("The collaboration is paused by %v.", q.manifest.PausedBy)
+		r.Message = fmt.Sprintf("The collaboration is paused by %s.", strings.Join(q.manifest.PausedBy, ", "))
 		r.Suggestion = "Whoever paused it can resume it."
 	default:
 		r.Message = fmt.Sprintf("The manifest of %s is %s.", q.request.GetCollaboration(), q.manifest.Status)
@@ -232,7 +232,7 @@ func (q *query) analyse(ctx context.Context) (answer.Answer, *concordatv1.Analyz
 	if err != nil {
 		return answer.Answer{}, nil, err
 	}
-	judged.QueryID, judged.Explained = q.id, q.request.GetExplain()
+	judged.QueryID, judged.Explained, judged.Rowless = q.id, q.request.GetExplain(), analysis.GetRowless()
 	if judged.Verdict != answer.Refused && (analysis.GetPlanDigest() == "" || analysis.GetQuestion() == "") {
 		return answer.Answer{}, nil, errors.New("a worker admitted a query without naming its plan")
 	}

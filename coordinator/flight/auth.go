@@ -100,7 +100,7 @@ func tokenOf(ctx context.Context) (string, bool) {
 	case strings.HasPrefix(kind, bearer):
 		return strings.TrimSpace(rest[len(bearer):]), true
 	case strings.HasPrefix(kind, basic):
-		raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(rest[len(basic):]))
+		raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.TrimSpace(rest[len(basic):]), "=")) // ADBC does not pad
 		if err != nil {
 			return "", false
 		}

@@ -20,8 +20,9 @@ import (
 	"concordat.dev/protocol/table"
 )
 
-// tableType is that of datasets. They are listed as tables, with what each column is for; what a query may not do with them, its refusal says.
-const tableType = "DATASET"
+// tableType is that of datasets: many tools list tables of this type alone. What each column is for comes with them; what a query may not do with them,
+// its refusal says.
+const tableType = "TABLE"
 
 // dataset is a dataset under the names that SQL has for it.
 type dataset struct {
@@ -158,6 +159,18 @@ func hints(d dataset, name string, c document.Column) map[string]string {
 	if c.Domain != nil {
 		if b, err := json.Marshal(c.Domain); err == nil {
 			out["concordat.domain"] = string(b)
+		}
+	}
+	out["ARROW:FLIGHT:SQL:REMARKS"] = remarks(out)
+	return out
+}
+
+// remarks say in words what the hints say: tools show them beside the column.
+func remarks(hints map[string]string) string {
+	out := hints["concordat.role"]
+	for _, of := range []string{"namespace", "bounds", "grain", "domain"} {
+		if said := hints["concordat."+of]; said != "" {
+			out += "; " + of + " " + said
 		}
 	}
 	return out

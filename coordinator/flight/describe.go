@@ -59,7 +59,7 @@ func dialect(version string) map[flightsql.SqlInfo]any {
 		flightsql.SqlInfoStringFunctions:                         none,
 		flightsql.SqlInfoSystemFunctions:                         none,
 		flightsql.SqlInfoDateTimeFunctions:                       none,
-		flightsql.SqlInfoSearchStringEscape:                      `\\`,
+		flightsql.SqlInfoSearchStringEscape:                      `\`,
 		flightsql.SqlInfoExtraNameChars:                          "",
 		flightsql.SqlInfoSupportsColumnAliasing:                  true,
 		flightsql.SqlInfoSupportsTableCorrelationNames:           true,
@@ -68,7 +68,7 @@ func dialect(version string) map[flightsql.SqlInfo]any {
 		flightsql.SqlInfoCatalogTerm:                             "collaboration",
 		flightsql.SqlInfoProcedureTerm:                           "procedure",
 		flightsql.SqlInfoCatalogAtStart:                          true,
-		flightsql.SqlInfoCatalogsSupportedActions:                int32(0), // a query is of one collaboration and does not name it
+		flightsql.SqlInfoCatalogsSupportedActions:                int32(0), // neither procedures nor indexes nor privileges
 		flightsql.SqlInfoSchemasSupportedActions:                 int32(0),
 		flightsql.SqlInfoMaxStatementLen:                         int64(maxSQL),
 		flightsql.SqlInfoTransactionsSupported:                   false,

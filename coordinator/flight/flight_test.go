@@ -77,6 +77,12 @@ func (a *asker) Ask(ctx context.Context, r *concordatv1.QueryRequest, _ func(str
 		Verdict: answer.Released, Explained: r.GetExplain(), Mechanism: "differential_privacy",
 		Columns: []answer.Column{{Name: "male", Type: "integer", Kind: answer.Key}, {Name: "n", Type: "bigint", Kind: answer.Aggregate}},
 	}
+	switch {
+	case r.GetExplain() && strings.Contains(r.GetSql(), "LIMIT 0"):
+		out.Rowless = true
+	case r.GetExplain() && strings.Contains(r.GetSql(), "exhausted"):
+		out.Verdict, out.Refusals = answer.Refused, []answer.Refusal{{Code: answer.BudgetExhausted, Owner: "clinic", Message: "The budget of clinic cannot pay."}}
+	}
 	if !r.GetExplain() {
 		out.Rows = [][]any{{json.Number("0"), json.Number("120")}, {json.Number("1"), json.Number("130")}}
 		out.Intervals = [][]*answer.Interval{{nil, {100, 140}}, {nil, {110, 150}}}
@@ -220,7 +226,7 @@ func TestIntervalsAndReceipt(t *testing.T) {
 		t.Errorf("asked of %s", last.GetCollaboration())
 	}
 	plain, ctx := client(t, address, trust, "authorization", "Bearer "+token)
-	if _, err := plain.Execute(ctx, "SELECT 1"); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "[one two]") {
+	if _, err := plain.Execute(ctx, "SELECT 2"); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "[one two]") {
 		t.Errorf("two collaborations and none named: %v", err)
 	}
 }

@@ -159,7 +159,7 @@ func TestRefusalsFit(t *testing.T) {
 		code codes.Code
 		text string
 	}{
-		"SELECT 1":        {codes.InvalidArgument, "refused\nnot_aggregated: The query reads no dataset. Write FROM with a dataset of the manifest.\n(Datasets and their columns are in the catalog"},
+		"SELECT 2":        {codes.InvalidArgument, "refused\nnot_aggregated: The query reads no dataset. Write FROM with a dataset of the manifest.\n(Datasets and their columns are in the catalog"},
 		"SELECT many":     {codes.InvalidArgument, "more: `concordat query --explain` tells them)"},
 		"SELECT poor":     {codes.ResourceExhausted, "budget_exhausted: Spent. Wait."},
 		"SELECT stranger": {codes.PermissionDenied, "not_permitted: You are no analyst."},

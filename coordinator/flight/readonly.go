@@ -11,9 +11,9 @@ import (
 
 // What this server never does says why, rather than that it is not implemented.
 var (
-	errReadOnly   = status.Error(codes.Unimplemented, "queries only: nothing can be written here. Owners upload with `concordat dataset upload`")
-	errParameters = status.Error(codes.Unimplemented, "statements have no parameters: write the values into the SQL, since a question with other values is another question")
-	errNoSession  = status.Error(codes.Unimplemented, "there are no transactions: a query reads one version of each dataset by itself")
+	errReadOnly       = status.Error(codes.Unimplemented, "queries only: nothing can be written here. Owners upload with `concordat dataset upload`")
+	errParameters     = status.Error(codes.Unimplemented, "statements have no parameters: write the values into the SQL, since a question with other values is another question")
+	errNoTransactions = status.Error(codes.Unimplemented, "there are no transactions: a query reads one version of each dataset by itself")
 )
 
 // DoPutCommandStatementUpdate implements flightsql.Server.
@@ -38,5 +38,5 @@ func (s *service) DoPutPreparedStatementQuery(context.Context, flightsql.Prepare
 
 // BeginTransaction implements flightsql.Server.
 func (s *service) BeginTransaction(context.Context, flightsql.ActionBeginTransactionRequest) ([]byte, error) {
-	return nil, errNoSession
+	return nil, errNoTransactions
 }

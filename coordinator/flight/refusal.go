@@ -58,6 +58,11 @@ func reason(r answer.Refusal) string {
 	return strings.TrimSpace(strings.ReplaceAll(fmt.Sprintf("%s%s: %s %s", r.Code, where, r.Message, r.Suggestion), "\n", " "))
 }
 
+// only says that every reason has the code, so that nothing but it stands in the way.
+func only(a answer.Answer, code answer.Code) bool {
+	return len(a.Refusals) > 0 && len(a.Columns) > 0 && !slices.ContainsFunc(a.Refusals, func(r answer.Refusal) bool { return r.Code != code })
+}
+
 func has(a answer.Answer, any ...answer.Code) bool {
 	return slices.ContainsFunc(a.Refusals, func(r answer.Refusal) bool { return slices.Contains(any, r.Code) })
 }

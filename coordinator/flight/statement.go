@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"concordat.dev/protocol/answer"
 	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
 	"concordat.dev/protocol/table"
 )
@@ -41,7 +42,8 @@ type statement struct {
 	Collaboration string `json:"collaboration"`
 	SQL           string `json:"sql"`
 	Intervals     bool   `json:"intervals,omitempty"`
-	Key           string `json:"key,omitempty"` // idempotency key: a ticket that is redeemed again is the same request
+	Rowless       bool   `json:"rowless,omitempty"` // it was judged to have no rows: asked for its columns, it is not executed
+	Key           string `json:"key,omitempty"`     // idempotency key: a ticket that is redeemed again is the same request
 }
 
 func (s statement) handle() []byte {
@@ -62,23 +64,32 @@ func readStatement(handle []byte) (statement, error) {
 
 // statement takes what a call says, and names its collaboration.
 func (s *service) statement(ctx context.Context, sql string) (statement, error) {
-	out := statement{SQL: sql, Intervals: header(ctx, HeaderIntervals) == "true", Collaboration: header(ctx, HeaderCollaboration)}
-	if out.Collaboration != "" {
+	out := statement{SQL: sql, Intervals: header(ctx, HeaderIntervals) == "true"}
+	if probes(sql) {
 		return out, nil
+	}
+	var err error
+	out.Collaboration, err = s.collaboration(ctx)
+	return out, err
+}
+
+// collaboration is the one that a call names, or the only one that knows the person.
+func (s *service) collaboration(ctx context.Context) (string, error) {
+	if id := header(ctx, HeaderCollaboration); id != "" {
+		return id, nil
 	}
 	rooms, err := s.Asker.Rooms(ctx)
 	if err != nil {
-		return out, failure(err)
+		return "", failure(err)
 	}
 	if len(rooms) != 1 {
 		var ids []string
 		for _, r := range rooms {
 			ids = append(ids, r.Manifest.Collaboration)
 		}
-		return out, status.Errorf(codes.InvalidArgument, "name a collaboration in the header %s: one of [%s]", HeaderCollaboration, strings.Join(ids, " "))
+		return "", status.Errorf(codes.InvalidArgument, "name a collaboration in the header %s: one of [%s]", HeaderCollaboration, strings.Join(ids, " "))
 	}
-	out.Collaboration = rooms[0].Manifest.Collaboration
-	return out, nil
+	return rooms[0].Manifest.Collaboration, nil
 }
 
 func header(ctx context.Context, name string) string {
@@ -88,22 +99,43 @@ func header(ctx context.Context, name string) string {
 	return ""
 }
 
-// schema judges a statement without touching data: its columns, or why it is refused.
-func (s *service) schema(ctx context.Context, asked statement) (*arrow.Schema, error) {
+// judge judges a statement without touching data: its columns, or why it is refused. It notes in the statement what running it needs to know.
+func (s *service) judge(ctx context.Context, asked *statement) (*arrow.Schema, error) {
+	if probes(asked.SQL) {
+		return probeSchema, s.known(ctx)
+	}
 	a, _, err := s.Asker.Ask(ctx, &concordatv1.QueryRequest{Collaboration: asked.Collaboration, Sql: asked.SQL, Explain: true}, silent)
 	if err != nil {
 		return nil, failure(err)
 	}
-	if err := refusal(a); err != nil {
+	// Whether a budget has to pay is known when the statement runs: what was paid before is free, however little is left.
+	if err := refusal(a); err != nil && !only(a, answer.BudgetExhausted) {
 		return nil, err
 	}
+	asked.Rowless = a.Rowless
 	return table.Schema(a.Columns, asked.Intervals, nil), nil
 }
 
 func silent(string) error { return nil }
 
-// run releases a statement as one stream, with its receipt in the schema's metadata.
+// run releases a statement as one stream, with its receipt in the schema's metadata. What has no rows is judged once more, so that whoever writes a
+// ticket of his own gets the schema of that text alone.
 func (s *service) run(ctx context.Context, asked statement) (*arrow.Schema, <-chan arrowflight.StreamChunk, error) {
+	if probes(asked.SQL) {
+		if err := s.known(ctx); err != nil {
+			return nil, nil, err
+		}
+		return probed()
+	}
+	if asked.Rowless {
+		schema, err := s.judge(ctx, &asked)
+		if err != nil {
+			return nil, nil, err
+		}
+		if asked.Rowless {
+			return stream(schema, nil)
+		}
+	}
 	a, receipt, err := s.Asker.Ask(ctx, &concordatv1.QueryRequest{Collaboration: asked.Collaboration, Sql: asked.SQL, IdempotencyKey: asked.Key}, silent)
 	if err != nil {
 		return nil, nil, failure(err)
@@ -139,7 +171,7 @@ func (s *service) GetFlightInfoStatement(ctx context.Context, q flightsql.Statem
 // redeemable is a statement that was judged, as a ticket. Its schema is left to the stream: clients keep the metadata of the schema that they see
 // first, and the receipt is known only then. Clients that want it before ask for it (GetSchemaStatement), or prepare.
 func (s *service) redeemable(ctx context.Context, d *arrowflight.FlightDescriptor, asked statement) (*arrowflight.FlightInfo, error) {
-	if _, err := s.schema(ctx, asked); err != nil {
+	if _, err := s.judge(ctx, &asked); err != nil {
 		return nil, err
 	}
 	return s.ticket(d, asked)
@@ -166,7 +198,7 @@ func (s *service) GetSchemaStatement(ctx context.Context, q flightsql.StatementQ
 }
 
 func (s *service) schemaResult(ctx context.Context, asked statement) (*arrowflight.SchemaResult, error) {
-	schema, err := s.schema(ctx, asked)
+	schema, err := s.judge(ctx, &asked)
 	if err != nil {
 		return nil, err
 	}
@@ -188,8 +220,8 @@ func (s *service) CreatePreparedStatement(ctx context.Context, r flightsql.Actio
 	if err != nil {
 		return out, err
 	}
+	out.DatasetSchema, err = s.judge(ctx, &asked)
 	out.Handle = asked.handle()
-	out.DatasetSchema, err = s.schema(ctx, asked)
 	return out, err
 }
 

@@ -66,6 +66,8 @@ type Answer struct {
 	Receipt          *ReceiptRef `json:"receipt"` // null in the sandbox, for refusals and explanations
 	Notes            []string    `json:"notes"`   // what the reader must know, from plan and policy alone: bounds that can bite, assumptions
 	Failure          *Failure    `json:"failure,omitempty"`
+	// Rowless says of an explanation that the answer has no rows whatever is released, as with LIMIT 0. It stays inside the coordinator.
+	Rowless bool `json:"-"`
 }
 
 // Column is one column of the result. Type is the SQL type in lower case.

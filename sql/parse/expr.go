@@ -79,6 +79,10 @@ func (d *decoder) node(o object) ast.Expr {
 	if what == "" {
 		what = words(kind)
 	}
+	if class == "PARAMETER" {
+		d.unsupported(span, what, "Write the value into the text: a question with another value is another question, with a price of its own.")
+		return nil
+	}
 	d.unsupported(span, what)
 	return nil
 }

@@ -65,7 +65,7 @@ func (s service) Analyze(ctx context.Context, req *connect.Request[concordatv1.A
 	if err != nil {
 		return nil, connectError(fault.New("analyse", fault.Internal, err))
 	}
-	out := &concordatv1.AnalyzeResponse{Datasets: a.Decision.Datasets}
+	out := &concordatv1.AnalyzeResponse{Datasets: a.Decision.Datasets, Rowless: a.Rowless()}
 	if out.Answer, err = a.Answer("").MarshalJSON(); err != nil {
 		return nil, connectError(fault.New("analyse", fault.Internal, err))
 	}
