@@ -58,12 +58,42 @@ func (s *Store) Close() error { return s.bucket.Close() }
 func (s *Store) Put(ctx context.Context, key string, body []byte) error {
 	// Upload and not WriteAll, which would hash the body by MD5 twice; whoever reads an object checks its SHA-256.
 	err := s.try(ctx, func(ctx context.Context) error {
-		return s.bucket.Upload(ctx, key, bytes.NewReader(body), &blob.WriterOptions{ContentType: "application/octet-stream"})
+		var r io.Reader = bytes.NewReader(body)
+		if !s.remote {
+			r = &inPieces{rest: body}
+		}
+		return s.bucket.Upload(ctx, key, r, &blob.WriterOptions{ContentType: "application/octet-stream"})
 	})
 	if err != nil {
 		return fmt.Errorf("write object %s: %w", key, err)
 	}
 	return nil
+}
+
+// writeBytes is how much is written to a file at once. For a single write of 64 MiB the kernel looks for large pieces of memory to keep it in, which takes it
+// five times as long as for a thousand of 64 KiB (Linux 6.18, ext4).
+const writeBytes = 64 << 10
+
+// inPieces gives its bytes to a writer in pieces, without a copy.
+type inPieces struct{ rest []byte }
+
+func (p *inPieces) Read(b []byte) (int, error) {
+	if len(p.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b, p.rest)
+	p.rest = p.rest[n:]
+	return n, nil
+}
+
+// WriteTo is what io.Copy calls.
+func (p *inPieces) WriteTo(w io.Writer) (total int64, err error) {
+	for len(p.rest) > 0 && err == nil {
+		var n int
+		n, err = w.Write(p.rest[:min(len(p.rest), writeBytes)])
+		p.rest, total = p.rest[n:], total+int64(n)
+	}
+	return total, err
 }
 
 // Get reads an object of at most limit bytes.
