@@ -14,19 +14,23 @@ import (
 	"helm.sh/helm/v3/pkg/lint/support"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"sigs.k8s.io/yaml"
 )
 
-const chart = "../../deploy/helm/concordat"
+const (
+	chart   = "../../deploy/helm/concordat"
+	founder = "ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=" // RFC 8032, 7.1, test 1
+)
 
 // values parses what is laid over values.yaml; founders have no default.
 func values(t *testing.T, text string) map[string]any {
 	t.Helper()
 	v := map[string]any{}
-	if err := yaml.UnmarshalStrict([]byte("founders: [\"ed25519:AAAA\"]\n"+text), &v); err != nil {
+	if err := yaml.UnmarshalStrict([]byte("founders: [\""+founder+"\"]\n"+text), &v); err != nil {
 		t.Fatal(err)
 	}
 	return v
@@ -35,11 +39,17 @@ func values(t *testing.T, text string) map[string]any {
 // render gives the objects by kind and name, each decoded strictly into its type where Kubernetes itself defines the kind.
 func render(t *testing.T, text string) (map[string]any, error) {
 	t.Helper()
+	return renderAt(t, text, true)
+}
+
+// renderAt renders for an install, or for an upgrade.
+func renderAt(t *testing.T, text string, install bool) (map[string]any, error) {
+	t.Helper()
 	c, err := loader.Load(chart)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := chartutil.ToRenderValues(c, values(t, text), chartutil.ReleaseOptions{Name: "room", Namespace: "concordat", IsInstall: true}, nil)
+	v, err := chartutil.ToRenderValues(c, values(t, text), chartutil.ReleaseOptions{Name: "room", Namespace: "concordat", IsInstall: install, IsUpgrade: !install}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +94,8 @@ func typed(kind string) any {
 		return &appsv1.StatefulSet{}
 	case "apps/v1/Deployment":
 		return &appsv1.Deployment{}
+	case "batch/v1/Job":
+		return &batchv1.Job{}
 	case "policy/v1/PodDisruptionBudget":
 		return &policyv1.PodDisruptionBudget{}
 	case "networking.k8s.io/v1/NetworkPolicy":
@@ -102,23 +114,30 @@ func TestLint(t *testing.T) {
 	}
 }
 
+// measured are measurements as `make enclave` writes them.
+const measured = "setup:\n  measurements: |\n    " + digest + "  marblerun-coordinator\n    " + digest + "  concordat-coordinator\n    " + digest + "  concordat-worker\n"
+
+const digest = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
 var always = []string{
-	"ConfigMap/room-coordinator", "ConfigMap/room-worker", "Deployment/room-worker", "NetworkPolicy/room-coordinator", "NetworkPolicy/room-marblerun",
+	"ConfigMap/room-coordinator", "ConfigMap/room-worker", "Deployment/room-worker", "Job/room-setup", "NetworkPolicy/room-coordinator", "NetworkPolicy/room-marblerun",
 	"NetworkPolicy/room-worker", "PodDisruptionBudget/room-coordinator", "PodDisruptionBudget/room-worker", "Service/room", "Service/room-coordinator",
 	"Service/room-marblerun", "StatefulSet/room-coordinator", "StatefulSet/room-marblerun",
 }
 
 func TestRender(t *testing.T) {
 	for name, c := range map[string]struct {
-		values string
-		more   []string
+		values, less string
+		more         []string
 	}{
 		"defaults": {},
-		"sgx":      {values: "mode: sgx"},
+		"sgx":      {values: "mode: sgx\n" + measured},
+		"no setup": {values: "mode: sgx\nsetup: {enabled: false}", less: "Job/room-setup"},
+		"open":     {values: "networkPolicies: false", less: "NetworkPolicy/"},
 		"hpa":      {values: "worker: {autoscaling: {kind: hpa}}", more: []string{"HorizontalPodAutoscaler/room-worker"}},
 		"keda":     {values: "worker: {autoscaling: {kind: keda}}", more: []string{"ScaledObject/room-worker"}},
 		"all": {
-			values: "mode: sgx\nobjectStoreSecret: s\nserviceMonitor: {enabled: true}\nworker: {vaultsConfigMap: v}\nimages: {pullSecrets: [p]}",
+			values: "mode: sgx\n" + measured + "objectStoreSecret: s\nserviceMonitor: {enabled: true}\nworker: {vaultsConfigMap: v}\nimages: {pullSecrets: [p]}",
 			more:   []string{"PodMonitor/room"},
 		},
 	} {
@@ -128,11 +147,14 @@ func TestRender(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := slices.Sorted(slices.Values(slices.Concat(always, c.more)))
+			if c.less != "" {
+				want = slices.DeleteFunc(want, func(name string) bool { return strings.HasPrefix(name, c.less) })
+			}
 			if got := slices.Sorted(maps.Keys(objects)); !slices.Equal(got, want) {
 				t.Errorf("rendered %v, want %v", got, want)
 			}
 			for name, pod := range pods(objects) {
-				judge(t, name, pod, strings.Contains(c.values, "sgx"))
+				judge(t, name, pod, strings.Contains(c.values, "sgx") && !strings.HasPrefix(name, "Job/"))
 			}
 		})
 	}
@@ -145,6 +167,8 @@ func pods(objects map[string]any) map[string]corev1.PodSpec {
 		case *appsv1.StatefulSet:
 			out[name] = o.Spec.Template.Spec
 		case *appsv1.Deployment:
+			out[name] = o.Spec.Template.Spec
+		case *batchv1.Job:
 			out[name] = o.Spec.Template.Spec
 		}
 	}
@@ -176,7 +200,7 @@ func judge(t *testing.T, name string, pod corev1.PodSpec, sgx bool) {
 func TestRefusedValues(t *testing.T) {
 	for _, text := range []string{
 		"mode: sev", "coordinator: {replicas: 2}", "founders: []", "objectStore: \"file:///data\"", "wroker: {}", "worker: {memory: much}",
-		"worker: {autoscaling: {kind: vpa}}", "mesh: {marblerunManifest: \"sha256:0\"}",
+		"setup: {measurements: sha}", "worker: {autoscaling: {kind: vpa}}", "mesh: {marblerunManifest: \"sha256:0\"}",
 	} {
 		v := values(t, "")
 		over := map[string]any{}

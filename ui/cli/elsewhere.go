@@ -52,6 +52,7 @@ same, and writes the configurations anew. It starts nothing: 'concordat up' does
 	}
 	flags := c.Flags()
 	flags.StringVar(&measurements, "measurements", "", "file of sha256sum's lines for the binaries as they run")
+	flags.StringVar(&p.Mode, "mode", modeSimulation, "what the mesh runs on: simulation, or sgx with measurements as 'make enclave' prints them")
 	flags.StringVar(&p.MarbleRun, "marblerun", "marblerun", "host name of MarbleRun")
 	flags.StringVar(&p.Domain, "domain", "", "domain in which the processes reach one another: NAME.DOMAIN")
 	flags.StringArrayVar(&p.Coordinators, "coordinator-name", nil, "host name of a coordinator, repeatable, always in the same order")
@@ -72,6 +73,9 @@ func (a *app) setUp(ctx context.Context, p mesh.Plan, credentials string) error 
 	}
 	if len(p.Founders) == 0 {
 		return usagef("mesh setup: --founder: name the public key that may propose the first manifest; `concordat key show` prints it")
+	}
+	if p.Mode != modeSimulation && p.Mode != modeSGX {
+		return usagef("mesh setup: --mode %q is neither %s nor %s", p.Mode, modeSimulation, modeSGX)
 	}
 	for _, f := range p.Founders {
 		if _, err := key.ParsePublic(f); err != nil {

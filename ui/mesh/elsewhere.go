@@ -32,6 +32,7 @@ const (
 
 // Plan is a mesh whose processes other means run. Names are host names at which the processes reach one another.
 type Plan struct {
+	Mode         string                  // simulation or sgx
 	Domain       string                  // appended to each name, where that is reached by another one
 	Home         string                  // of this description: mesh.json, root.pem, NAME/config.yaml
 	Measured     map[string]canon.Digest // of the binaries by name (ReadMeasurements)
@@ -77,7 +78,7 @@ func SetUp(ctx context.Context, p Plan) (*Mesh, error) {
 // place says where everything is.
 func (m *Mesh) place(p Plan) {
 	s := &m.state
-	s.Mode, s.Elsewhere, s.ObjectStore, s.Founders, s.Witnesses = "simulation", true, p.ObjectStore, p.Founders, p.Witnesses
+	s.Mode, s.Elsewhere, s.ObjectStore, s.Founders, s.Witnesses = p.Mode, true, p.ObjectStore, p.Founders, p.Witnesses
 	s.MarbleRun = MarbleRunAddress{Marbles: p.at(p.MarbleRun, PortMarbles), Clients: p.at(p.MarbleRun, PortClients)}
 	s.Coordinators, s.Workers = nil, nil
 	for _, c := range p.Coordinators {

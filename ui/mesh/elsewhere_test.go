@@ -12,7 +12,7 @@ import (
 
 func plan(home string) Plan {
 	return Plan{
-		Home: home, MarbleRun: "marblerun", Domain: "marbles", Coordinators: []string{"c1", "c2", "c3"}, Workers: []string{"w1"},
+		Home: home, Mode: "simulation", MarbleRun: "marblerun", Domain: "marbles", Coordinators: []string{"c1", "c2", "c3"}, Workers: []string{"w1"},
 		Data: "/data", ObjectStore: "s3://room", Founders: []string{"ed25519:x"}, Progress: func(string) {},
 	}
 }
