@@ -101,6 +101,12 @@ func TestWitnessedReleaseVerifies(t *testing.T) {
 	if n := strings.Count(signed, "\n— "); n != 3 {
 		t.Errorf("the public checkpoint has %d signatures:\n%s", n, signed)
 	}
+	m.waitCosigned(m.status(0).GetLogSize())
+	asked, err := m.as("alex", 0).Checkpoint(m.ctx(), connect.NewRequest(&concordatv1.CheckpointRequest{}))
+	must(t, err)
+	if n := strings.Count(string(asked.Msg.GetNote()), "\n— "); n != 3 {
+		t.Errorf("the checkpoint that auditors ask for has %d signatures:\n%s", n, asked.Msg.GetNote())
+	}
 }
 
 func TestWithoutAWitnessNothingLeaves(t *testing.T) {

@@ -97,6 +97,9 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 	if connect.CodeOf(err) == connect.CodeUnauthenticated {
 		err = fmt.Errorf("%w\nthe mesh knows the keys of founders, and of people and participants that a manifest names: is --key the right one?", err)
 	}
+	if connect.CodeOf(err) == connect.CodeUnimplemented {
+		err = fmt.Errorf("%w\nthe coordinator does not offer this: it waits to join or for a recovery, which 'concordat status' says, or it is of another version", err)
+	}
 	for i, line := range strings.Split(strings.TrimRight(err.Error(), "\n"), "\n") {
 		if i == 0 && !strings.HasPrefix(line, "concordat ") {
 			line = "concordat: " + strings.TrimPrefix(line, "concordat: ")

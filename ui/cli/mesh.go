@@ -285,6 +285,8 @@ func (a *app) statusTable(ctx context.Context, r mesh.Report) error {
 	for _, c := range r.Coordinators {
 		says := ""
 		switch {
+		case c.Self != nil && c.Self.GetPhase() != servingPhase:
+			says = "is " + c.Self.GetPhase()
 		case c.Err != nil:
 			says = "does not answer"
 			a.say("%v", c.Err)

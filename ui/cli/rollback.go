@@ -75,6 +75,9 @@ func (a *app) checkLog(ctx context.Context, r receipt.Receipt) (receipt.Check, e
 	}
 }
 
+// servingPhase is that of a coordinator that takes part in the ledger (NodeService.Self).
+const servingPhase = "serving"
+
 // statusRecoveries tells from where organisations had the ledger go on, and which coordinators take no part.
 func (a *app) statusRecoveries(r mesh.Report) {
 	told := false
@@ -82,7 +85,7 @@ func (a *app) statusRecoveries(r mesh.Report) {
 		if c.Self == nil {
 			continue
 		}
-		if phase := c.Self.GetPhase(); phase != "serving" {
+		if phase := c.Self.GetPhase(); phase != servingPhase {
 			fmt.Fprintf(a.Out, "%-15s %s %s\n", c.Name, phase, c.Self.GetDetail())
 		}
 		if recoveries := c.Self.GetRecoveries(); len(recoveries) > 0 && !told {
