@@ -181,6 +181,44 @@ func TestRulesByPromtool(t *testing.T) {
 	}
 }
 
+// TestAlertsAreTested holds the tests of the rules to all of them: each alert has a moment at which it fires and one at which it is silent.
+func TestAlertsAreTested(t *testing.T) {
+	var rules struct {
+		Groups []struct{ Rules []struct{ Alert string } }
+	}
+	if err := yaml.Unmarshal([]byte(fileText(t, "deploy/prometheus/rules.yaml")), &rules); err != nil {
+		t.Fatal(err)
+	}
+	var tests struct {
+		Tests []struct {
+			Moments []struct {
+				Alert string           `yaml:"alertname"`
+				Fires []map[string]any `yaml:"exp_alerts"`
+			} `yaml:"alert_rule_test"`
+		}
+	}
+	if err := yaml.Unmarshal([]byte(fileText(t, "deploy/prometheus/rules_test.yaml")), &tests); err != nil {
+		t.Fatal(err)
+	}
+	fires, silent := map[string]bool{}, map[string]bool{}
+	for _, test := range tests.Tests {
+		for _, m := range test.Moments {
+			if len(m.Fires) > 0 {
+				fires[m.Alert] = true
+			} else {
+				silent[m.Alert] = true
+			}
+		}
+	}
+	for _, g := range rules.Groups {
+		for _, r := range g.Rules {
+			if !fires[r.Alert] || !silent[r.Alert] {
+				t.Errorf("%s: a test in which it fires: %v, in which it is silent: %v", r.Alert, fires[r.Alert], silent[r.Alert])
+			}
+		}
+	}
+}
+
 // TestLabelsAreUsed keeps the allow-list no longer than it has to be.
 func TestLabelsAreUsed(t *testing.T) {
 	var used []string
