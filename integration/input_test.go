@@ -91,6 +91,7 @@ var badFiles = []wrong{
 	{"broken quote", file(clinicHeader + "1,57,0,60,163,22.6,6261,0\n\"2\"x,67,0,60,163,22.6,6261,0\n"), []string{`"row":2`, `"kind":"quote"`}},
 	{"wrong type", file(clinicHeader + "1,57,0,60,163,22.6,6261,0\n2,old,0,60,163,22.6,6261,0\n"), []string{`"row":2`, `"column":"age"`, `"kind":"type"`, "integer"}},
 	{"missing column", file("id,age,male,weight,height,bmi,status\n1,57,0,60,163,22.6,0\n"), []string{"lacks", "futime"}},
+	{"no rows", file(clinicHeader), []string{`"row":0`, `"kind":"file"`, "no row that can be kept"}},
 	{"duplicate id", file(clinicHeader + "1,57,0,60,163,22.6,6261,0\n2,57,0,60,163,22.6,6261,0\n1,57,0,60,163,22.6,6261,0\n"), []string{`"row":3`, `"column":"id"`, `"kind":"duplicate"`}},
 }
 

@@ -35,7 +35,7 @@ func (u *Upload) inspect() error {
 			continue
 		}
 		if policy != nil {
-			if err := lacks(policy, t.Columns); err != nil {
+			if err := lacks(policy, t); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 			if err := t.Fit(policy); err != nil {
@@ -59,16 +59,44 @@ func (u *Upload) sample(name string) (*sample.Table, error) {
 }
 
 // lacks tells before anything leaves this machine that a file has no header or belongs to another dataset; its first line might be a row.
-func lacks(policy *document.Policy, columns []string) error {
+func lacks(policy *document.Policy, t *sample.Table) error {
 	var missing []string
 	for _, name := range slices.Sorted(maps.Keys(policy.Columns)) {
 		hidden := policy.Columns[name].Role == "hidden" && name != policy.Unit.Then
-		if !hidden && !slices.ContainsFunc(columns, func(have string) bool { return strings.EqualFold(have, name) }) {
+		if !hidden && !slices.ContainsFunc(t.Columns, func(have string) bool { return strings.EqualFold(have, name) }) {
 			missing = append(missing, name)
 		}
 	}
-	if len(missing) > 0 {
-		return fmt.Errorf("%w: %s; a file without a header line needs --columns", ErrNotThePolicys, strings.Join(missing, ", "))
+	if len(missing) == 0 {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%w: %s. %s", ErrNotThePolicys, strings.Join(missing, ", "), advice(t))
+}
+
+// shownColumns is how many names of a file's columns an error repeats.
+const shownColumns = 12
+
+// advice is what may be done about columns that are not there. It shows the first line, which is the owner's own to see.
+func advice(t *sample.Table) string {
+	if t.Format == upload.JSONLines {
+		return "Its objects have: " + named(t.Columns) + ". Name them as the policy does"
+	}
+	if t.Dialect.NoHeader {
+		return "Name each field in --columns as the policy does"
+	}
+	if len(t.Columns) == 1 {
+		return "Its first line is one field: " + named(t.Columns) + ". Say --delimiter if it is one of , ; | tab, and write the file with one of these if not"
+	}
+	return "Its first line has: " + named(t.Columns) + ". If these are names, write them as the policy does; a file without a header line needs --columns"
+}
+
+func named(columns []string) string {
+	var out []string
+	for i, name := range columns {
+		if i == shownColumns {
+			return strings.Join(append(out, fmt.Sprintf("and %d more", len(columns)-i)), ", ")
+		}
+		out = append(out, fmt.Sprintf("%.40q", name))
+	}
+	return strings.Join(out, ", ")
 }

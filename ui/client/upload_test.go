@@ -186,6 +186,19 @@ func TestWhatCannotBeReadIsNotSent(t *testing.T) {
 	}
 }
 
+// What the file has in place of the policy's columns is shown, with what may be done.
+func TestMissingColumnsAreExplained(t *testing.T) {
+	for content, want := range map[string]string{
+		"7,8\n9,10\n": `Its first line has: "7", "8"`, "id^n\n1^2\n": "--delimiter", `{"key":"1","m":2}` + "\n": `Its objects have: "key", "m"`,
+		"a,b,c,d,e,f,g,h,i,j,k,l,m\n": `"l", and 1 more`,
+	} {
+		r := newRoom(t, content)
+		if _, err := r.upload.Run(t.Context()); !errors.Is(err, client.ErrNotThePolicys) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", content, err, want)
+		}
+	}
+}
+
 func TestFormatAndFilesAreSigned(t *testing.T) {
 	r := newRoom(t, "n;id\n1,5;a\n")
 	second := filepath.Join(t.TempDir(), "more.csv")

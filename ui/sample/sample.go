@@ -17,6 +17,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -90,8 +91,13 @@ func beginning(b *bufio.Reader, encoding string) (text []byte, whole bool, err e
 		in = z
 	}
 	text, err = io.ReadAll(io.LimitReader(in, maxBytes+1))
-	if err != nil {
+	if err != nil && in != io.Reader(b) {
+		return nil, false, fmt.Errorf("%w: it can't be unpacked: %w; it was cut off or damaged, or has something behind its end: pack it again", ErrUnread, err)
+	} else if err != nil {
 		return nil, false, fmt.Errorf("read: %w", err)
+	}
+	if other := upload.Foreign(text[:min(len(text), 1<<10)]); other != "" {
+		return nil, false, fmt.Errorf("%w: %s", ErrUnread, other)
 	}
 	switch {
 	case bytes.HasPrefix(text, []byte{0xff, 0xfe}), bytes.HasPrefix(text, []byte{0xfe, 0xff}):
@@ -109,6 +115,9 @@ func beginning(b *bufio.Reader, encoding string) (text []byte, whole bool, err e
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	if !whole {
 		text = text[:bytes.LastIndexByte(text, '\n')+1]
+	}
+	if encoding == "" && !utf8.Valid(text) {
+		return nil, false, fmt.Errorf("%w: it isn't UTF-8; say --encoding windows-1252 if it is that (Latin-1 is part of it), or save it as UTF-8", ErrAmbiguous)
 	}
 	if len(text) == 0 {
 		return nil, false, fmt.Errorf("%w: it is empty, or its first line is longer than 16 MiB", ErrUnread)
@@ -207,6 +216,7 @@ func regular(rows [][]string) float64 {
 	return float64(len(rows[0])) * float64(same) / float64(len(rows))
 }
 
+// json reads the lines that are objects; what the others are, the worker tells the owner line by line, and some may be tolerated.
 func (t *Table) json(text []byte) error {
 	at := map[string]int{}
 	t.Dialect.Delimiter = ""
@@ -221,8 +231,8 @@ func (t *Table) json(text []byte) error {
 		d := json.NewDecoder(bytes.NewReader(line))
 		d.UseNumber()
 		var object map[string]any
-		if err := d.Decode(&object); err != nil {
-			return fmt.Errorf("%w: line %d is no JSON object", ErrUnread, len(t.Rows)+1)
+		if d.Decode(&object) != nil {
+			continue
 		}
 		var row []string
 		for _, name := range order(line, object) {
@@ -243,7 +253,7 @@ func (t *Table) json(text []byte) error {
 		t.Rows[i] = append(row, make([]string, len(t.Columns)-len(row))...)
 	}
 	if len(t.Columns) == 0 {
-		return fmt.Errorf("%w: its objects are empty", ErrUnread)
+		return fmt.Errorf("%w: no line of it is a JSON object that has fields", ErrUnread)
 	}
 	return nil
 }

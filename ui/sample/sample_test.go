@@ -153,16 +153,24 @@ func TestReadings(t *testing.T) {
 		"windows":     {"id,n\n\xe9,1\n", upload.Dialect{Encoding: upload.Windows1252}, upload.CSV, "[[é 1]]"},
 		"parquet":     {"PAR1....", upload.Dialect{}, upload.Parquet, "[]"},
 		"a lone line": {"id,n", upload.Dialect{}, upload.CSV, "[]"},
+		"a bad line":  {`{"id":"1"}` + "\n{]\n" + `{"id":"2"}`, upload.Dialect{}, upload.JSONLines, "[[1] [2]]"},
+		"bad UTF-8":   {"id,n\n\xe9,1\n", upload.Dialect{Encoding: upload.UTF8}, upload.CSV, "[[\xe9 1]]"},
 	} {
 		table, err := sample.Read(strings.NewReader(x.text), x.given, nil)
 		if err != nil || table.Format != x.format || fmt.Sprint(table.Rows) != x.rows {
 			t.Errorf("%s: %v %+v", name, err, table)
 		}
 	}
-	for _, text := range []string{"", "\x1f\x8bxx", "{]\n"} {
-		if _, err := sample.Read(strings.NewReader(text), upload.Dialect{}, nil); !errors.Is(err, sample.ErrUnread) {
+	for text, says := range map[string]string{
+		"": "empty", "\x1f\x8bxx": "gzip", "{]\n": "no line of it", packed.String()[:packed.Len()-9]: "pack it again", packed.String() + "rubbish, rubbish": "pack it again",
+		"PK\x03\x04": "workbook", `[{"id":1}]`: "one object a line", "i\x00d\x00": "UTF-16", "sep=;\nid;n\n": "remove that line",
+	} {
+		if _, err := sample.Read(strings.NewReader(text), upload.Dialect{}, nil); !errors.Is(err, sample.ErrUnread) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v", text, err)
 		}
+	}
+	if _, err := sample.Read(strings.NewReader("id,n\nK\xf6ln,1\n"), upload.Dialect{}, nil); !errors.Is(err, sample.ErrAmbiguous) || !strings.Contains(err.Error(), "--encoding windows-1252") {
+		t.Errorf("Latin-1: %v", err)
 	}
 }
 

@@ -48,19 +48,24 @@ func realFeeder[T float32 | float64](kind string, values []T, bits int) feeder {
 	return f
 }
 
+// Times are of the years 1 to 9999, as those in texts are: what the engine does not compute with would fail every query that reads it.
+const (
+	firstDay, lastDay = -719_162, 2_932_896 // days since 1970
+	microsADay        = 86_400_000_000
+)
+
 // dayFeeder gives days since 1970 to dates, and their first moments to timestamps.
 func dayFeeder(kind string, day func(row int) (int64, bool)) feeder {
-	const most = 1 << 30
 	if kind == "timestamp" {
 		return momentFeeder(kind, func(row int) (int64, bool) {
 			v, ok := day(row)
-			return v * 86_400_000_000, ok && -most < v && v < most/16
+			return v * microsADay, ok && firstDay <= v && v <= lastDay
 		})
 	}
 	return feeder{
 		feed: func(c column, row int) outcome {
 			v, ok := day(row)
-			if !ok || v <= -most || v >= most {
+			if !ok || v < firstDay || v > lastDay {
 				return unfit
 			}
 			into := c.(*fixed[int32])
@@ -85,7 +90,7 @@ func momentFeeder(kind string, moment func(row int) (int64, bool)) feeder {
 			if !ok {
 				return 0, false
 			}
-			return exactly(v, 86_400_000_000)
+			return exactly(v, microsADay)
 		})
 		f.text = text
 		return f
@@ -93,7 +98,7 @@ func momentFeeder(kind string, moment func(row int) (int64, bool)) feeder {
 	return feeder{
 		feed: func(c column, row int) outcome {
 			v, ok := moment(row)
-			if !ok {
+			if !ok || v < firstDay*microsADay || v >= (lastDay+1)*microsADay {
 				return unfit
 			}
 			into := c.(*fixed[int64])

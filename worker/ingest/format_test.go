@@ -334,6 +334,16 @@ func TestTypesThatDoNotFit(t *testing.T) {
 	}
 }
 
+// The first stretch is read twice, for the names of its columns and for its rows; what undoing escapes overwrites is not read again.
+func TestEscapesOfTheFirstStretch(t *testing.T) {
+	o := options(t, policy(false, map[string]document.Column{"v": {Type: "varchar", Role: "dimension"}}))
+	c, _, err := ingest.All(t.Context(), o, text(`{"id":"1","v":"K\u00f6ln"}`+"\n"+`{"i\u0064":"2","\u0076":"a\"b\\c"}`+"\n"+`{"id":"3","v":"\ud83d\ude00\tx"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, rows(t, o, c, "1", "2", "3"), []string{"1 Köln", `2 a"b\c`, "3 😀\tx"})
+}
+
 func FuzzBinaryFormats(f *testing.F) {
 	batch := visitsBatch(f)
 	defer batch.Release()

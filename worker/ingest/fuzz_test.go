@@ -3,7 +3,9 @@ package ingest_test
 import (
 	"bytes"
 	"encoding/csv"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -20,6 +22,8 @@ func FuzzFile(f *testing.F) {
 	f.Add([]byte("id,a,b,c,d,e\n1,2,3.5,x,2024-01-01,t\n"), int64(0), false)
 	f.Add([]byte("id;a;b;c;d;e\n1;;;;;\n;;;;;\n\"2\";\"3\";\"\"\"\";\"\n\";;f\r\n2;x;y"), int64(3), true)
 	f.Add([]byte("\x1f\x8b\x08\x00\x00\x00\x00\x00"), int64(0), true)
+	f.Add([]byte(`{"id":"1","a":2,"b":3.5,"c":"x","d":"2024-01-01","e":true}`+"\n"+`{"id":"1","a":null}`), int64(1), false)
+	f.Add([]byte("\xff\xfei\x00d\x00,\x00a\x00,\x00b\x00,\x00c\x00,\x00d\x00,\x00e\x00\n\x001\x00,\x00,\x00,\x00,\x00,\x00\n\x00"), int64(0), false)
 	f.Fuzz(func(t *testing.T, file []byte, tolerance int64, unique bool) {
 		o := options(t, policy(unique, map[string]document.Column{
 			"a": {Type: "integer", Role: "measure", Bounds: &[2]float64{0, 9}}, "b": {Type: "double", Role: "measure"},
@@ -90,6 +94,44 @@ func FuzzAgainstEncodingCSV(f *testing.F) {
 		}
 		if strings.Join(got, "\x00") != strings.Join(values, "\x00") || report.Rows != int64(len(values)) {
 			t.Errorf("got %q, want %q", got, values)
+		}
+	})
+}
+
+// FuzzAgainstEncodingJSON compares with the standard library on every object that we accept.
+func FuzzAgainstEncodingJSON(f *testing.F) {
+	for _, body := range []string{`"x"`, `-1.5e+3`, `null`, `true`, `"\ud83d\ude00\u0041\n"`, `"y","w":[{"v":1},[]]`, `"z","\u0076":1`} {
+		f.Add(body)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		if strings.ContainsAny(body, "\n\r") {
+			return
+		}
+		o := options(t, policy(false, map[string]document.Column{"v": {Type: "varchar", Role: "dimension"}}))
+		line := `{"id":"1","v":` + body + "}"
+		c, report, err := ingest.All(t.Context(), o, text(line))
+		if err != nil || report.Rows != 1 {
+			return
+		}
+		d := json.NewDecoder(strings.NewReader(line))
+		d.UseNumber()
+		var object map[string]any
+		if err := d.Decode(&object); err != nil || d.More() {
+			t.Fatalf("we accept %q, which the standard library calls %v", line, err)
+		}
+		want := ""
+		if v := object["v"]; v != nil {
+			want = fmt.Sprint(v)
+		}
+		r, err := c.Reader()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Release()
+		for r.Next() {
+			if got := r.RecordBatch().Column(1).(*array.String).Value(0); got != want && object["id"] == "1" {
+				t.Errorf("%q: got %q, want %q", line, got, want)
+			}
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -10,7 +11,7 @@ import (
 func (p *pass) json(first []byte) (int, func(*parser, []byte) *block, error) {
 	var names []string
 	seen := map[string]bool{}
-	r := &objectReader{text: first}
+	r := &objectReader{text: bytes.Clone(first)} // which reading overwrites, and the rows come after
 	for r.more() {
 		if problem := r.next(); problem != "" {
 			continue // it is told as a row's error later

@@ -137,9 +137,10 @@ function readJson(text: string, given: Dialect, whole: boolean): Table {
       all = false;
       break;
     }
-    rows.push(rowOf(line, rows.length + 1, at));
+    const row = rowOf(line, at);
+    if (row) rows.push(row);
   }
-  if (at.size === 0) throw new UnreadError("The file's objects are empty.");
+  if (at.size === 0) throw new UnreadError("No line of the file is a JSON object that has fields.");
   for (const row of rows) while (row.length < at.size) row.push("");
   const dialect = {
     ...(given.encoding ? { encoding: given.encoding } : {}),
@@ -148,15 +149,15 @@ function readJson(text: string, given: Dialect, whole: boolean): Table {
   return { format: "jsonl", dialect, columns: [...at.keys()], rows, whole: all };
 }
 
-function rowOf(line: string, number: number, at: Map<string, number>): string[] {
+/** The row of a line that is an object. What the other lines are, the worker tells, and some may be tolerated. */
+function rowOf(line: string, at: Map<string, number>): string[] | undefined {
   let object: unknown;
   try {
     object = JSON.parse(line);
   } catch {
-    throw new UnreadError(`Line ${number} is no JSON object.`);
+    return undefined;
   }
-  if (typeof object !== "object" || object === null || Array.isArray(object))
-    throw new UnreadError(`Line ${number} is no JSON object.`);
+  if (typeof object !== "object" || object === null || Array.isArray(object)) return undefined;
   const row: string[] = [];
   for (const [name, value] of Object.entries(object)) {
     const i = at.get(name) ?? at.size;
