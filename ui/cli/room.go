@@ -206,21 +206,12 @@ func (d *roomDraft) manifest(expires time.Time) string {
 		}
 		line("  - {id: %s, name: %s%s}", p.id, p.id, keys)
 	}
-	namespaces := map[string]bool{}
-	for _, p := range d.policies {
-		if !p.Unit.None {
-			namespaces[p.Unit.Namespace] = true
-		}
-	}
+	namespaces := d.namespaces()
 	if len(namespaces) > 0 {
 		line("namespaces:")
 	}
 	for _, n := range slices.Sorted(maps.Keys(namespaces)) {
-		rule := d.normalize[n]
-		if rule == "" {
-			rule = "trim"
-		}
-		line("  %s: {normalize: %s} # check me: none, trim, lower, email or phone_e164; the same for all owners, so that identifiers meet", n, rule)
+		line("  %s: {normalize: %s} # check me: none, trim, lower, email or phone_e164; the same for all owners, so that identifiers meet", n, namespaces[n])
 	}
 	line("datasets:")
 	for _, p := range d.policies {
@@ -229,6 +220,28 @@ func (d *roomDraft) manifest(expires time.Time) string {
 	line("release: {time_grid: 500ms}\nwitnesses: {keys: [], quorum: 0} # check me: without witnesses whoever runs all coordinators can set budgets back")
 	line("receivers: {default: runner}")
 	return b.String()
+}
+
+// namespaces are those of the policies' units, with a rule for each: what the files showed, else what the names of the columns say.
+func (d *roomDraft) namespaces() map[string]string {
+	out := map[string]string{}
+	for _, p := range d.policies {
+		if p.Unit.None {
+			continue
+		}
+		n, rule := p.Unit.Namespace, "trim"
+		if strings.Contains(strings.ToLower(p.Unit.Column), "mail") {
+			rule = "email"
+		}
+		if before, ok := out[n]; ok && before != rule {
+			rule = "trim"
+		}
+		out[n] = rule
+	}
+	for n, rule := range d.normalize {
+		out[n] = rule
+	}
+	return out
 }
 
 // sampleOf reads the beginning of a file.
