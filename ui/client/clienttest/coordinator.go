@@ -42,6 +42,9 @@ type Coordinator struct {
 	Lists  map[string]string
 	Upload *Uploads
 
+	// Manifests, where it is set, is what the coordinator shows as a version of the manifest; 0 asks for the newest.
+	Manifests func(version int) *concordatv1.ManifestStatus
+
 	mu        sync.Mutex
 	manifest  *concordatv1.ManifestStatus
 	id        string
@@ -199,7 +202,10 @@ func (c *Coordinator) SignManifest(_ context.Context, r *connect.Request[concord
 }
 
 // GetManifest implements ParticipantService.
-func (c *Coordinator) GetManifest(context.Context, *connect.Request[concordatv1.GetManifestRequest]) (*connect.Response[concordatv1.ManifestStatus], error) {
+func (c *Coordinator) GetManifest(_ context.Context, r *connect.Request[concordatv1.GetManifestRequest]) (*connect.Response[concordatv1.ManifestStatus], error) {
+	if c.Manifests != nil {
+		return connect.NewResponse(c.Manifests(int(r.Msg.GetVersion()))), nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.manifest == nil {
