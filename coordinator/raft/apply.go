@@ -28,7 +28,7 @@ func (n *Node) Apply(ctx context.Context, command []byte) ([]byte, error) {
 		return nil, fmt.Errorf("raft: apply: %w: %d bytes, at most %d", ErrTooLarge, len(command), maxCommand)
 	}
 	var reply []byte
-	err := n.atLeader(ctx, func(leader string) (err error) {
+	err := n.atLeader(ctx, func(ctx context.Context, leader string) (err error) {
 		if leader == "" {
 			reply, err = n.applyHere(ctx, command)
 		} else {
@@ -50,7 +50,7 @@ func (n *Node) Apply(ctx context.Context, command []byte) ([]byte, error) {
 
 // Sync returns when the local machine holds everything that was acknowledged before the call.
 func (n *Node) Sync(ctx context.Context) error {
-	err := n.atLeader(ctx, func(leader string) error {
+	err := n.atLeader(ctx, func(ctx context.Context, leader string) error {
 		if leader == "" {
 			_, err := n.readIndex()
 			return err
@@ -86,8 +86,9 @@ func (n *Node) wait(ctx context.Context, index uint64) error {
 	}
 }
 
-// atLeader runs try with the leader's address, or "" when this node leads, until it works or the context ends.
-func (n *Node) atLeader(ctx context.Context, try func(leader string) error) error {
+// atLeader runs try with the leader's address, or "" when this node leads, until it works or the context ends. The context of a try at another
+// node ends when that one no longer leads, as this node knows: who stands still keeps connections open and would be waited for in vain.
+func (n *Node) atLeader(ctx context.Context, try func(ctx context.Context, leader string) error) error {
 	timer := time.NewTimer(retryEvery)
 	defer timer.Stop()
 	last := errElsewhere
@@ -95,8 +96,14 @@ func (n *Node) atLeader(ctx context.Context, try func(leader string) error) erro
 		if n.Removed() {
 			return ErrRemoved
 		}
+		changed := n.leaders.next()
 		if listens, id := n.raft.LeaderWithID(); id != "" {
-			if last = try(n.addressOf(id, listens)); last == nil {
+			leader, while, done := n.addressOf(id, listens), ctx, func() {}
+			if leader != "" {
+				while, done = until(ctx, changed)
+			}
+			last = try(while, leader)
+			if done(); last == nil {
 				return nil
 			}
 		}

@@ -15,8 +15,10 @@ const groupMark = 0
 // maxGroup bounds the commands that share an entry, in bytes; a larger one has an entry of its own.
 const maxGroup = 256 << 10
 
-// inFlight is how many entries the leader has under way before commands wait to share the next one. With one, replicas would idle while
-// the leader answers.
+// inFlight is how many entries the leader has under way before commands wait to share the next one. With two, the leader writes one to its
+// disk while followers write the one before, and nobody idles while callers are answered and ask again; a group that is full does not hold up
+// the next. With one, groups are larger (with 64 clients 32 commands instead of 20) and a command takes about a seventh less processor time,
+// which counts only where the cores are what all wait for: there groups grow by themselves. More than two only make groups smaller.
 const inFlight = 2
 
 var errGroup = errors.New("malformed entry")

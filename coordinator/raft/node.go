@@ -73,6 +73,7 @@ type Node struct {
 	group      group
 	clocks     clocks
 	places     places
+	leaders    leaders
 
 	barrier atomic.Uint64 // the term in which everything of earlier terms was applied
 }
@@ -144,6 +145,7 @@ func (n *Node) open() error {
 	}
 	n.layer.serve(view{known: n.known, led: func() bool { return n.Leader() != "" }, answer: n.answer})
 	go n.askClocks()
+	go n.leaders.watch(n.raft, n.layer.done)
 	return nil
 }
 
