@@ -19,6 +19,7 @@ var layouts = map[string]string{
 
 var (
 	commaForm = regexp.MustCompile(`^\s*[+-]?\d+,\d+\s*$`)
+	groupForm = regexp.MustCompile(`^\s*[+-]?[1-9]\d{0,2},\d{3}\s*$`) // 1,200 may be twelve hundred
 	pointForm = regexp.MustCompile(`^\s*[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?\s*$`)
 )
 
@@ -52,6 +53,10 @@ func (t *Table) fit(dates, numbers []string) error {
 		}
 	}
 	if t.Format == upload.CSV && t.Dialect.Decimal == "" && slices.ContainsFunc(numbers, commaForm.MatchString) && !slices.ContainsFunc(numbers, pointForm.MatchString) {
+		if !slices.ContainsFunc(numbers, func(n string) bool { return commaForm.MatchString(n) && !groupForm.MatchString(n) }) {
+			return fmt.Errorf("%w: the comma in its numbers (%s) may be a decimal comma or group thousands; say --decimal , or write them without grouping", ErrAmbiguous,
+				strings.TrimSpace(numbers[slices.IndexFunc(numbers, groupForm.MatchString)]))
+		}
 		t.Dialect.Decimal = ","
 	}
 	return nil

@@ -190,3 +190,21 @@ func TestDatesThatMayBeEither(t *testing.T) {
 		}
 	}
 }
+
+// A comma before three digits may group thousands: a thousandth of what was meant is worse than a question.
+func TestCommasThatMayGroup(t *testing.T) {
+	policy := &document.Policy{Columns: map[string]document.Column{"n": {Type: "double", Role: "measure"}}}
+	for text, want := range map[string]string{
+		"id;n\na;1,200\nb;300\n": "?", "id;n\na;1,200\nb;3,5\n": ",", "id;n\na;0,200\n": ",", "id;n\na;1,200\nb;3.5\n": "", "id;n\na;12\n": "", "id;n\na;1200,500\n": ",",
+	} {
+		table := read(t, text, upload.Dialect{})
+		err := table.Fit(policy)
+		if want == "?" {
+			if !errors.Is(err, sample.ErrAmbiguous) || !strings.Contains(err.Error(), "1,200") {
+				t.Errorf("%q: %v", text, err)
+			}
+		} else if err != nil || table.Dialect.Decimal != want {
+			t.Errorf("%q: %v %q, want %q", text, err, table.Dialect.Decimal, want)
+		}
+	}
+}

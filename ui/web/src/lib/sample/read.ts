@@ -188,6 +188,8 @@ export function valuesOf(table: Table, column: number): string[] {
 }
 
 export const commaForm = /^\s*[+-]?\d+,\d+\s*$/;
+/** May be a decimal comma, or twelve hundred: whose numbers are all so is left to say which. */
+export const groupForm = /^\s*[+-]?[1-9]\d{0,2},\d{3}\s*$/;
 export const pointForm = /^\s*[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?\s*$/;
 export const wholeForm = /^\s*[+-]?\d+\s*$/;
 
@@ -210,7 +212,7 @@ export function fitDialect(
   if (
     table.format === "csv" &&
     !dialect.decimal &&
-    numbers.some((n) => commaForm.test(n)) &&
+    numbers.some((n) => commaForm.test(n) && !groupForm.test(n)) &&
     !numbers.some((n) => pointForm.test(n))
   )
     dialect = { ...dialect, decimal: "," };

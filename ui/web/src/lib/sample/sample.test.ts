@@ -6,7 +6,7 @@ import { parseCsv } from "./csv";
 import { isDate } from "./date";
 import { draftPolicy, outward } from "./draft";
 import { fromPolicy, notNumbers, toPolicy, toYaml } from "./policy";
-import { readSample } from "./read";
+import { fitDialect, readSample } from "./read";
 
 const blob = (text: string) => new Blob([text]);
 const about = { dataset: "clinic.patients", owner: "clinic", namespaces: ["patient"] };
@@ -46,6 +46,15 @@ describe("reading", () => {
     expect(
       (await readSample(new Blob([new Uint8Array([0xfc, 0x2c, 0x62, 0x0a])]), { encoding: "windows-1252" })).columns[0],
     ).toBe("ü");
+  });
+
+  it("takes no comma for a decimal one where it may group thousands", async () => {
+    const decimal = async (text: string) =>
+      fitDialect(await readSample(blob(text)), [], text.match(/\d+[,.]\d+/g) ?? []).dialect.decimal;
+    expect(await decimal("id;n\na;1,200\n")).toBeUndefined();
+    expect(await decimal("id;n\na;1,200\nb;3,5\n")).toBe(",");
+    expect(await decimal("id;n\na;0,200\n")).toBe(",");
+    expect(await decimal("id;n\na;1,5\nb;3.5\n")).toBeUndefined();
   });
 
   it("says why a file is none", async () => {
