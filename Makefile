@@ -20,9 +20,11 @@ FLIGHT_SQL_JDBC    := 18.3.0
 
 TOOLS   := $(CURDIR)/.tools
 MODULES := protocol observe sql policies worker ui coordinator integration
-# -trimpath and -buildvcs=false keep a binary, and so its measurement, the same wherever and whenever it is built.
+# -trimpath and -buildvcs=false keep a binary, and so its measurement, the same wherever and whenever it is built. A worker is linked with DuckDB's
+# library, and Go's and the linker's build ids would hold the folder where that lies: it has none.
 BUILD   := go build -trimpath -buildvcs=false
 TAGS    := -tags duckdb_arrow
+NO_ID   := -ldflags=-buildid=
 # No test of ours may hang; the longest one is a journey through a real mesh.
 TIMEOUT ?= 12m
 FUZZTIME ?= 20s
@@ -50,7 +52,7 @@ binaries:
 	@echo "build  bin/concordat-coordinator"
 	@cd coordinator && CGO_ENABLED=0 $(BUILD) -o ../bin/concordat-coordinator ./cmd/concordat-coordinator
 	@echo "build  bin/concordat-worker"
-	@cd worker && CGO_ENABLED=1 $(BUILD) $(TAGS) -o ../bin/concordat-worker ./cmd/concordat-worker
+	@cd worker && CGO_ENABLED=1 $(BUILD) $(NO_ID) $(TAGS) -o ../bin/concordat-worker ./cmd/concordat-worker
 	@echo "build  bin/marblerun-coordinator"
 	@cd tools/marblerun && $(BUILD) -o ../../bin/marblerun-coordinator github.com/edgelesssys/marblerun/cmd/coordinator
 
@@ -69,7 +71,7 @@ release: compiler ui/web/dist/index.html $(TOOLS)/cyclonedx-$(CYCLONEDX)/cyclone
 	$(call release-program,concordat,ui,arm64,./cmd/concordat,0)
 	$(call release-program,concordat-coordinator,coordinator,amd64,./cmd/concordat-coordinator,0)
 	$(call release-program,concordat-coordinator,coordinator,arm64,./cmd/concordat-coordinator,0)
-	$(call release-program,concordat-worker,worker,amd64,./cmd/concordat-worker,1,$(TAGS))
+	$(call release-program,concordat-worker,worker,amd64,./cmd/concordat-worker,1,$(NO_ID) $(TAGS))
 	$(call release-parts,concordat,ui,cmd/concordat,0,)
 	$(call release-parts,concordat-coordinator,coordinator,cmd/concordat-coordinator,0,)
 	$(call release-parts,concordat-worker,worker,cmd/concordat-worker,1,-tags=duckdb_arrow)
@@ -77,7 +79,7 @@ release: compiler ui/web/dist/index.html $(TOOLS)/cyclonedx-$(CYCLONEDX)/cyclone
 
 $(TOOLS)/cyclonedx-$(CYCLONEDX)/cyclonedx-gomod:
 	@echo "install cyclonedx-gomod@$(CYCLONEDX)"
-	@mkdir -p $(dir $@) && cd $(TOOLS) && GOBIN=$(dir $@) GOFLAGS= go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX)
+	@mkdir -p $(dir $@) && cd $(TOOLS) && GOBIN=$(dir $@) GOFLAGS= CGO_ENABLED=0 go install -trimpath github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX)
 
 ## demo: a mesh on this machine, three organisations, one study; Ctrl-C ends it, ONCE=1 ends it after the study
 .PHONY: demo
@@ -240,10 +242,15 @@ vulnerabilities: compiler $(TOOLS)/$(GOVULNCHECK)/govulncheck
 licences:
 	@cd tools/licences && go run . ../..
 
-## outdated: dependencies that have newer versions; changes nothing
+## outdated: dependencies and tools that have newer versions; changes nothing
 .PHONY: outdated
 outdated:
-	@tools/outdated.sh $(MODULES)
+	@tools/outdated.sh $(MODULES) tools/attest tools/quotes tools/tlog tools/helm tools/licences tools/marblerun
+
+## latest: builds and tests all modules with the newest dependencies, in a copy; TEST=0 builds and vets only
+.PHONY: latest
+latest: compiler
+	@tools/latest.sh $(MODULES)
 
 ## enclave: Gramine manifests and EGo's coordinator in bin/enclave, with measurements; KEY=FILE signs. Not run on hardware
 .PHONY: enclave
