@@ -62,6 +62,7 @@ func TestClients(t *testing.T) {
 	}{
 		{"DatabaseSQL", (*world).databaseSQL, false}, {"Receipts", (*world).receipts, false}, {"Token", (*world).token, false},
 		{"Python", (*world).python, false}, {"JDBC", (*world).jdbc, false}, {"Package", (*world).pythonPackage, true},
+		{"Metrics", (*world).metrics, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			here := *w
@@ -222,6 +223,7 @@ func (w *world) python() {
 		}
 		Info    map[string]string
 		Columns []string
+		Tool    []any
 	}
 	out := w.output(python, "testdata/study.py", w.address, w.loginToken(), w.rootFile(), w.sql)
 	if err := json.Unmarshal(out, &said); err != nil {
@@ -251,6 +253,9 @@ func (w *world) python() {
 	if len(all) != 1 || all[0].Catalog != w.room.ID() || len(all[0].Schemas) != 3 || len(all[0].Schemas[0].Tables) != 1 || len(all[0].Schemas[0].Tables[0].Columns) == 0 {
 		w.t.Errorf("objects: %+v", said.Objects)
 	}
+	if got, want := fmt.Sprint(said.Tool), fmt.Sprintf("[%s 1 [n n_low n_high] 1]", w.room.ID()); got != want {
+		w.t.Errorf("what tools ask: %s, want %s", got, want)
+	}
 	if len(said.Columns) == 0 || said.Info["vendor_name"] != "Concordat" {
 		w.t.Errorf("columns %v, info %v", said.Columns, said.Info)
 	}
@@ -265,7 +270,8 @@ func (w *world) jdbc() {
 	}
 	out := w.output(java, "--add-opens=java.base/java.nio=ALL-UNNAMED", "-cp", driver, "testdata/Study.java", w.address, w.loginToken(), w.rootFile(), w.sql)
 	columns, rows := map[string][]string{}, map[string][][]string{}
-	refused, tables := map[string]string{}, 0
+	refused, tables, tools := map[string]string{}, 0, 0
+	remarks := map[string]string{}
 	for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
 		switch f := strings.Split(line, "\t"); f[0] {
 		case "columns":
@@ -276,6 +282,12 @@ func (w *world) jdbc() {
 			refused[f[1]] = f[2]
 		case "table":
 			tables++
+		case "column":
+			remarks[f[1]] = f[2]
+		case "tool": // columns of one aggregate with its interval, without rows; or the probe
+			if tools++; f[2] != "3" && f[1] != "SELECT 1" || (f[3] == "0") == (f[1] == "SELECT 1") {
+				w.t.Errorf("%s", line)
+			}
 		case "unanswered", "released":
 			w.t.Errorf("%s", line)
 		case "valid":
@@ -287,11 +299,11 @@ func (w *world) jdbc() {
 	for _, q := range w.study {
 		w.same(q.Name, columns[q.Name], rows[q.Name])
 	}
-	if tables != 3 {
-		w.t.Errorf("%d tables", tables)
+	if tables != 3 || tools != 10 || !strings.HasPrefix(remarks["age"], "measure; bounds [") {
+		w.t.Errorf("%d tables, %d texts of tools, remarks %v", tables, tools, remarks)
 	}
 	for sql, want := range map[string]string{
-		"SELECT 1": "Write FROM with a dataset of the manifest.", "SELECT * FROM clinic.patients LIMIT 0": "no statement shows rows",
+		"parameter": "Write the value into the text", "SELECT 2": "Write FROM with a dataset of the manifest.", "SELECT * FROM clinic.patients LIMIT 0": "no statement shows rows",
 		"DELETE FROM clinic.patients": "not_one_select",
 	} {
 		if !strings.Contains(refused[sql], want) {

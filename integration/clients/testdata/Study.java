@@ -25,6 +25,7 @@ public class Study {
     try (Connection connection = DriverManager.getConnection("jdbc:arrow-flight-sql://" + args[0], with)) {
       say("valid", connection.isValid(10));
       about(connection.getMetaData());
+      columnsOf(connection);
       List<Path> files = new ArrayList<>();
       try (var folder = Files.newDirectoryStream(Path.of(args[3]), "*.sql")) {
         folder.forEach(files::add);
@@ -44,7 +45,7 @@ public class Study {
         }
         prepared = !prepared;
       }
-      for (String sql : List.of("SELECT 1", "SELECT * FROM clinic.patients LIMIT 0", "DELETE FROM clinic.patients")) {
+      for (String sql : List.of("SELECT 2", "SELECT * FROM clinic.patients LIMIT 0", "DELETE FROM clinic.patients")) {
         try (Statement statement = connection.createStatement()) {
           statement.execute(sql);
           say("released", sql);
@@ -71,7 +72,7 @@ public class Study {
       }
     }
     TreeSet<String> tables = new TreeSet<>();
-    try (ResultSet listed = metadata.getTables(null, null, "%", null)) {
+    try (ResultSet listed = metadata.getTables(null, null, "%", new String[] {"TABLE", "VIEW"})) {
       while (listed.next()) {
         tables.add(listed.getString(1) + " " + listed.getString(2) + "." + listed.getString(3));
       }
@@ -79,8 +80,36 @@ public class Study {
     tables.forEach(table -> say("table", table));
     try (ResultSet listed = metadata.getColumns(null, "clinic", "patients", "%")) {
       while (listed.next()) {
-        say("column", listed.getString(4), listed.getString(6));
+        say("column", listed.getString(4), listed.getString(12));
       }
+    }
+  }
+
+  /** What tools send before they ask: a probe, and queries without rows for their columns, by the names that the metadata lists. None of it is paid. */
+  static void columnsOf(Connection connection) throws SQLException {
+    List<String> texts = new ArrayList<>(List.of("SELECT 1"));
+    try (ResultSet listed = connection.getMetaData().getTables(null, null, "%", null)) {
+      while (listed.next()) {
+        String quoted = "\"" + listed.getString(1) + "\".\"" + listed.getString(2) + "\".\"" + listed.getString(3) + "\"";
+        String plain = listed.getString(2) + "." + listed.getString(3);
+        texts.add("SELECT * FROM (SELECT COUNT(DISTINCT \"t\".\"id\") AS \"ctd:id:ok\" FROM " + quoted + " \"t\") \"Custom SQL\" WHERE 1=0");
+        texts.add("SELECT COUNT(DISTINCT " + quoted + ".\"id\") FROM " + quoted + " LIMIT 0");
+        texts.add("SELECT * FROM (SELECT COUNT(DISTINCT " + plain + ".id) AS n FROM " + plain + ") AS virtual_table\nLIMIT 0");
+      }
+    }
+    for (String sql : texts) {
+      try (PreparedStatement statement = connection.prepareStatement(sql)) {
+        int columns = statement.getMetaData().getColumnCount(), rows = 0;
+        try (ResultSet result = statement.executeQuery()) {
+          for (; result.next(); rows++) {}
+        }
+        say("tool", sql, columns, rows);
+      }
+    }
+    try {
+      connection.prepareStatement("SELECT count(*) FROM clinic.patients WHERE male = ?").close();
+    } catch (SQLException refused) {
+      say("refused", "parameter", refused.getCause().getMessage()); // the driver leaves the reason to the cause
     }
   }
 

@@ -15,6 +15,7 @@ options = {
     DatabaseOptions.TLS_ROOT_CERTS.value: pathlib.Path(root).read_text(),
     DatabaseOptions.RPC_CALL_HEADER_PREFIX.value + "concordat-intervals": "true",
 }
+by_password = {"username": "ana", "password": token, DatabaseOptions.TLS_ROOT_CERTS.value: pathlib.Path(root).read_text()}
 said = {"queries": {}, "refused": "", "objects": {}, "info": {}, "columns": []}
 with flightsql.connect("grpc+tls://" + address, db_kwargs=options, autocommit=True) as connection, connection.cursor() as cursor:
     for file in sorted(pathlib.Path(folder).glob("*.sql")):
@@ -31,5 +32,12 @@ with flightsql.connect("grpc+tls://" + address, db_kwargs=options, autocommit=Tr
     for depth in ("catalogs", "db_schemas", "tables", "all"):
         said["objects"][depth] = connection.adbc_get_objects(depth=depth).read_all().to_pylist()
     said["info"] = {str(k): str(v) for k, v in connection.adbc_get_info().items()}
+    cursor.execute("SELECT 1")
+    probe = cursor.fetchone()
+    schema = cursor.adbc_execute_schema(f'SELECT count(DISTINCT id) AS n FROM "{connection.adbc_current_catalog}"."clinic"."patients"')
+    said["tool"] = [connection.adbc_current_catalog, probe[0], schema.names]
+    with flightsql.connect("grpc+tls://" + address, db_kwargs=by_password, autocommit=True) as other, other.cursor() as again:
+        again.execute("SELECT 1")
+        said["tool"].append(again.fetchone()[0])
     said["columns"] = connection.adbc_get_table_schema("patients", db_schema_filter="clinic").names
 json.dump(said, sys.stdout, default=str)
