@@ -15,7 +15,7 @@ import (
 // BenchmarkSealed seals impressions (a number, a token, two texts that repeat, an amount, a time), and reads them. It reports processor time, and the kernel's
 // share of it, for a shared machine disturbs these less than the clock.
 func BenchmarkSealed(b *testing.B) {
-	const batches, rows = 64, 16 << 10
+	const batches, rows = 160, 16 << 10
 	schema := arrow.NewSchema([]arrow.Field{
 		{Name: "amount", Type: arrow.PrimitiveTypes.Float64, Nullable: true},
 		{Name: "campaign", Type: arrow.BinaryTypes.String, Nullable: true},

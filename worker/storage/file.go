@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/arrow/util"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/compress"
 	"github.com/apache/arrow-go/v18/parquet/file"
@@ -34,12 +35,12 @@ const (
 	batchRows = 64 << 10
 )
 
-// encode writes batches as one encrypted Parquet file: one row group, data pages V1, each module under the one key. Statistics
+// encode writes batches as one encrypted Parquet file to out: one row group, data pages V1, each module under the one key. Statistics
 // are left out, nobody may read them.
-func encode(schema *arrow.Schema, batches []arrow.RecordBatch, key Key) ([]byte, error) {
+func encode(out *bytes.Buffer, schema *arrow.Schema, batches []arrow.RecordBatch, key Key) error {
 	var id [16]byte
 	if _, err := rand.Read(id[:]); err != nil {
-		return nil, err
+		return err
 	}
 	options := []parquet.WriterProperty{
 		parquet.WithVersion(parquet.V2_LATEST),
@@ -54,20 +55,21 @@ func encode(schema *arrow.Schema, batches []arrow.RecordBatch, key Key) ([]byte,
 		dictionary := f.Type.ID() == arrow.DICTIONARY || f.Type.ID() == arrow.STRING && len(batches) > 0 && repeats(batches[0].Column(i))
 		options = append(options, parquet.WithDictionaryFor(f.Name, dictionary))
 	}
-	var out bytes.Buffer
-	w, err := pqarrow.NewFileWriter(schema, &out, parquet.NewWriterProperties(options...), pqarrow.DefaultWriterProps())
-	if err != nil {
-		return nil, err
-	}
 	table := array.NewTableFromRecords(schema, batches)
 	defer table.Release()
+	size := int64(0)
+	for _, b := range batches {
+		size += util.TotalRecordSize(b)
+	}
+	out.Grow(int(size + size/16 + 1<<16)) // levels, headers and tags take less
+	w, err := pqarrow.NewFileWriter(schema, out, parquet.NewWriterProperties(options...), pqarrow.DefaultWriterProps())
+	if err != nil {
+		return err
+	}
 	if err := w.WriteTable(table, max(table.NumRows(), 1)); err != nil {
-		return nil, err
+		return err
 	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
+	return w.Close()
 }
 
 // decode opens an encrypted Parquet file whose hash was checked, and gives its batches in order to yield, who releases them.

@@ -46,11 +46,11 @@ func newRows(schema *arrow.Schema, batches []arrow.RecordBatch) *rows {
 	return r
 }
 
-// gather makes one batch of the rows at the given places.
-func (r *rows) gather(places []place) arrow.RecordBatch {
+// gather makes one batch of the rows at the given places. Its values lie in the scratch.
+func (r *rows) gather(places []place, s *scratch) arrow.RecordBatch {
 	columns := make([]arrow.Array, r.schema.NumFields())
 	for i, f := range r.schema.Fields() {
-		columns[i] = gatherColumn(f.Type, r.codes[i], chunksOf(r.batches, i), places)
+		columns[i] = s.column(f.Type, r.codes[i], chunksOf(r.batches, i), places)
 		defer columns[i].Release()
 	}
 	return array.NewRecordBatch(r.schema, columns, int64(len(places)))
@@ -64,27 +64,27 @@ func chunksOf(batches []arrow.RecordBatch, column int) []arrow.Array {
 	return out
 }
 
-func gatherColumn(t arrow.DataType, codes *coded, chunks []arrow.Array, places []place) arrow.Array {
-	valid, nulls := validity(chunks, places)
+func (s *scratch) column(t arrow.DataType, codes *coded, chunks []arrow.Array, places []place) arrow.Array {
+	valid, nulls := s.validity(chunks, places)
 	buffers := []*memory.Buffer{valid}
 	switch {
 	case codes != nil:
-		buffers = append(buffers, fixed(codes.numbers, places, arrow.Uint32Traits.CastToBytes))
+		buffers = append(buffers, fixed(s, codes.numbers, places, 4, arrow.Uint32Traits.CastFromBytes))
 		data := array.NewDataWithDictionary(t, len(places), buffers, nulls, 0, codes.texts.Data().(*array.Data))
 		defer data.Release()
 		return array.NewDictionaryData(data)
 	case t.ID() == arrow.STRING:
-		buffers = append(buffers, texts(chunks, places)...)
+		buffers = append(buffers, s.texts(chunks, places)...)
 	case t.ID() == arrow.BOOL:
-		buffers = append(buffers, bools(chunks, places))
+		buffers = append(buffers, s.bools(chunks, places))
 	default:
 		switch t.(arrow.FixedWidthDataType).BitWidth() {
 		case 32:
-			buffers = append(buffers, fixed(cast(chunks, 4, arrow.Uint32Traits.CastFromBytes), places, arrow.Uint32Traits.CastToBytes))
+			buffers = append(buffers, fixed(s, cast(chunks, 4, arrow.Uint32Traits.CastFromBytes), places, 4, arrow.Uint32Traits.CastFromBytes))
 		case 64:
-			buffers = append(buffers, fixed(cast(chunks, 8, arrow.Uint64Traits.CastFromBytes), places, arrow.Uint64Traits.CastToBytes))
+			buffers = append(buffers, fixed(s, cast(chunks, 8, arrow.Uint64Traits.CastFromBytes), places, 8, arrow.Uint64Traits.CastFromBytes))
 		default:
-			buffers = append(buffers, tokens(chunks, places))
+			buffers = append(buffers, s.tokens(chunks, places))
 		}
 	}
 	data := array.NewData(t, len(places), buffers, nil, nulls, 0)
@@ -93,7 +93,7 @@ func gatherColumn(t arrow.DataType, codes *coded, chunks []arrow.Array, places [
 }
 
 // validity gives the bitmap of values that are there; none where all are.
-func validity(chunks []arrow.Array, places []place) (*memory.Buffer, int) {
+func (s *scratch) validity(chunks []arrow.Array, places []place) (*memory.Buffer, int) {
 	some := false
 	for _, c := range chunks {
 		some = some || c.NullN() > 0
@@ -101,7 +101,8 @@ func validity(chunks []arrow.Array, places []place) (*memory.Buffer, int) {
 	if !some {
 		return nil, 0
 	}
-	bits, nulls := make([]byte, bitutil.BytesForBits(int64(len(places)))), 0
+	bits, nulls := s.bytes(int(bitutil.BytesForBits(int64(len(places))))), 0
+	clear(bits)
 	for i, p := range places {
 		if chunks[p.batch].IsNull(int(p.row)) {
 			nulls++
@@ -129,28 +130,30 @@ func cast[T uint32 | uint64](chunks []arrow.Array, width int, from func([]byte) 
 	return out
 }
 
-func fixed[T uint32 | uint64](source [][]T, places []place, to func([]T) []byte) *memory.Buffer {
-	out := make([]T, len(places))
+func fixed[T uint32 | uint64](s *scratch, source [][]T, places []place, width int, from func([]byte) []T) *memory.Buffer {
+	bytes := s.bytes(width * len(places))
+	out := from(bytes)
 	for i, p := range places {
 		out[i] = source[p.batch][p.row]
 	}
-	return memory.NewBufferBytes(to(out))
+	return memory.NewBufferBytes(bytes)
 }
 
-func tokens(chunks []arrow.Array, places []place) *memory.Buffer {
+func (s *scratch) tokens(chunks []arrow.Array, places []place) *memory.Buffer {
 	source := make([][]byte, len(chunks))
 	for i, c := range chunks {
 		source[i] = values(c, tokenBytes)
 	}
-	out := make([]byte, len(places)*tokenBytes)
+	out := s.bytes(len(places) * tokenBytes)
 	for i, p := range places {
 		*(*[tokenBytes]byte)(out[i*tokenBytes:]) = [tokenBytes]byte(source[p.batch][int(p.row)*tokenBytes:])
 	}
 	return memory.NewBufferBytes(out)
 }
 
-func bools(chunks []arrow.Array, places []place) *memory.Buffer {
-	out := make([]byte, bitutil.BytesForBits(int64(len(places))))
+func (s *scratch) bools(chunks []arrow.Array, places []place) *memory.Buffer {
+	out := s.bytes(int(bitutil.BytesForBits(int64(len(places)))))
+	clear(out)
 	for i, p := range places {
 		if chunks[p.batch].(*array.Boolean).Value(int(p.row)) {
 			bitutil.SetBit(out, i)
@@ -160,7 +163,7 @@ func bools(chunks []arrow.Array, places []place) *memory.Buffer {
 }
 
 // texts gives offsets and bytes. A file's bytes stay below what 32-bit offsets reach: parts cuts by size.
-func texts(chunks []arrow.Array, places []place) []*memory.Buffer {
+func (s *scratch) texts(chunks []arrow.Array, places []place) []*memory.Buffer {
 	type chunk struct {
 		offsets []int32
 		bytes   []byte
@@ -174,16 +177,18 @@ func texts(chunks []arrow.Array, places []place) []*memory.Buffer {
 			}
 		}
 	}
-	offsets, size := make([]int32, len(places)+1), int32(0)
+	bytes, size := s.bytes(arrow.Int32SizeBytes*(len(places)+1)), int32(0)
+	offsets := arrow.Int32Traits.CastFromBytes(bytes)
+	offsets[0] = 0
 	for i, p := range places {
-		s := &source[p.batch]
-		size += s.offsets[p.row+1] - s.offsets[p.row]
+		c := &source[p.batch]
+		size += c.offsets[p.row+1] - c.offsets[p.row]
 		offsets[i+1] = size
 	}
-	out := make([]byte, 0, size)
+	out := s.bytes(int(size))[:0]
 	for _, p := range places {
-		s := &source[p.batch]
-		out = append(out, s.bytes[s.offsets[p.row]:s.offsets[p.row+1]]...)
+		c := &source[p.batch]
+		out = append(out, c.bytes[c.offsets[p.row]:c.offsets[p.row+1]]...)
 	}
-	return []*memory.Buffer{memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(offsets)), memory.NewBufferBytes(out)}
+	return []*memory.Buffer{memory.NewBufferBytes(bytes), memory.NewBufferBytes(out)}
 }

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"encoding/hex"
 	"os"
 	"os/exec"
@@ -20,12 +21,12 @@ func TestIndependentReader(t *testing.T) {
 		t.Skip("no python with a pyarrow that takes keys: set PYTHON to one")
 	}
 	key := Key{1, 2, 3}
-	body, err := encode(schema, []arrow.RecordBatch{batch(0, 3000), batch(3000, 2000)}, key)
-	if err != nil {
+	var body bytes.Buffer
+	if err := encode(&body, schema, []arrow.RecordBatch{batch(0, 3000), batch(3000, 2000)}, key); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "house.parquet")
-	if err := os.WriteFile(path, body, 0o600); err != nil {
+	if err := os.WriteFile(path, body.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	out, err := exec.Command(python, "testdata/read.py", path, hex.EncodeToString(key[:])).CombinedOutput()

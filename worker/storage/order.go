@@ -140,7 +140,7 @@ func (w *Writer) sorted() error {
 	defer release(batches)
 	places, all := ordered(batches, w.unit), newRows(w.schema, batches)
 	for _, part := range parts(places, sizes(batches)) {
-		err := w.begin(func() []arrow.RecordBatch { return []arrow.RecordBatch{all.gather(part)} }, first(part))
+		err := w.begin(func(s *scratch) []arrow.RecordBatch { return []arrow.RecordBatch{all.gather(part, s)} }, first(part))
 		if err != nil {
 			w.work.Wait() // they read the batches
 			return err
@@ -177,8 +177,11 @@ func parts(places []place, sizes [][]int32) [][]place {
 	return out
 }
 
-// sizes gives the bytes of text in each row of each batch.
+// sizes gives the bytes of text in each row of each batch; nil where no file of fileRows rows could have fileBytes of them.
 func sizes(batches []arrow.RecordBatch) [][]int32 {
+	if mostText(batches) <= fileBytes/fileRows {
+		return nil
+	}
 	var out [][]int32
 	for i, b := range batches {
 		for _, c := range b.Columns() {
@@ -199,4 +202,29 @@ func sizes(batches []arrow.RecordBatch) [][]int32 {
 		}
 	}
 	return out
+}
+
+// mostText is no less than the bytes of text in any row.
+func mostText(batches []arrow.RecordBatch) int {
+	var most []int // by column
+	for _, b := range batches {
+		if most == nil {
+			most = make([]int, b.NumCols())
+		}
+		for i, c := range b.Columns() {
+			if texts, ok := c.(*array.String); ok && texts.Len() > 0 {
+				offsets := texts.ValueOffsets()
+				longest := int32(0)
+				for row, from := range offsets[:len(offsets)-1] {
+					longest = max(longest, offsets[row+1]-from)
+				}
+				most[i] = max(most[i], int(longest))
+			}
+		}
+	}
+	sum := 0
+	for _, n := range most {
+		sum += n
+	}
+	return sum
 }

@@ -379,10 +379,11 @@ func TestReleaseEarly(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	b := batch(0, 30)
-	body, err := encode(schema, []arrow.RecordBatch{b}, Key{1})
-	if err != nil {
+	var file bytes.Buffer
+	if err := encode(&file, schema, []arrow.RecordBatch{b}, Key{1}); err != nil {
 		f.Fatal(err)
 	}
+	body := file.Bytes()
 	f.Add(body, true)
 	f.Add(body[:len(body)/2], true)
 	f.Add([]byte("PARE"), false)

@@ -8,6 +8,7 @@
 package storage
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -73,7 +74,7 @@ type Writer struct {
 	schema  *arrow.Schema
 	unit    int           // the column that orders rows, -1 for none
 	run     int64         // bytes that are put in order at once
-	slots   chan struct{} // one a file in work
+	slots   chan *scratch // one a file in work
 
 	pending []arrow.RecordBatch
 	rows    int64
@@ -98,8 +99,12 @@ func NewWriter(ctx context.Context, store *Store, wrapper *Wrapper, binding Bind
 	if err != nil {
 		return nil, err
 	}
+	slots := make(chan *scratch, runtime.GOMAXPROCS(0))
+	for range cap(slots) {
+		slots <- &scratch{}
+	}
 	return &Writer{ctx: ctx, store: store, wrapper: wrapper, binding: binding, folder: dir, schema: schema, unit: unitColumn(schema), run: runBytes,
-		slots: make(chan struct{}, runtime.GOMAXPROCS(0)), work: &sync.WaitGroup{}}, nil
+		slots: slots, work: &sync.WaitGroup{}}, nil
 }
 
 // Write takes a batch over and stores files whenever enough rows are there.
@@ -121,7 +126,7 @@ func (w *Writer) flush() error {
 	}
 	batches := w.pending
 	w.pending, w.rows, w.bytes = nil, 0, 0
-	err := w.begin(func() []arrow.RecordBatch { return batches }, 0)
+	err := w.begin(func(*scratch) []arrow.RecordBatch { return batches }, 0)
 	if err != nil {
 		release(batches)
 	}
@@ -129,23 +134,24 @@ func (w *Writer) flush() error {
 }
 
 // begin has a goroutine make a file, once one of the slots is free. First is where it begins in the order of units.
-func (w *Writer) begin(rows func() []arrow.RecordBatch, first uint64) error {
+func (w *Writer) begin(rows func(*scratch) []arrow.RecordBatch, first uint64) error {
+	var slot *scratch
 	select {
-	case w.slots <- struct{}{}:
+	case slot = <-w.slots:
 	case <-w.ctx.Done():
 		return w.ctx.Err()
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err != nil {
-		<-w.slots
+		w.slots <- slot
 		return w.err
 	}
 	n := len(w.files)
 	w.files = append(w.files, sealedFile{})
 	w.work.Go(func() {
-		defer func() { <-w.slots }()
-		f, err := w.file(n, rows)
+		defer func() { w.slots <- slot }()
+		f, err := w.file(n, rows, slot)
 		f.first = first
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -158,8 +164,9 @@ func (w *Writer) begin(rows func() []arrow.RecordBatch, first uint64) error {
 }
 
 // file encodes, hashes and stores one file.
-func (w *Writer) file(n int, rows func() []arrow.RecordBatch) (f sealedFile, err error) {
-	batches := rows()
+func (w *Writer) file(n int, rows func(*scratch) []arrow.RecordBatch, s *scratch) (f sealedFile, err error) {
+	s.reset()
+	batches := rows(s)
 	defer release(batches)
 	if _, err := rand.Read(f.key[:]); err != nil {
 		return f, fmt.Errorf("seal file %d of %s: %w", n, w.binding.Dataset, err)
@@ -168,10 +175,14 @@ func (w *Writer) file(n int, rows func() []arrow.RecordBatch) (f sealedFile, err
 	if len(batches) > 0 {
 		schema = batches[0].Schema() // repeating texts may be numbers in it
 	}
-	body, err := encode(schema, batches, f.key)
-	if err != nil {
+	out := &s.file
+	if w.store.remote { // a connection that was given up may still hold what it was to send
+		out = &bytes.Buffer{}
+	}
+	if err := encode(out, schema, batches, f.key); err != nil {
 		return f, fmt.Errorf("seal file %d of %s: %w", n, w.binding.Dataset, err)
 	}
+	body := out.Bytes()
 	if len(body) > maxFile {
 		return f, fmt.Errorf("seal file %d of %s: %w", n, w.binding.Dataset, ErrTooLarge)
 	}
