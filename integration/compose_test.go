@@ -227,7 +227,7 @@ func (d *deployed) downAndUp() {
 	before := d.State()
 	entries := d.Ask().GetLogSize()
 	d.composed("down", "-t", "20")
-	d.up()
+	d.up(everything...)
 	d.adopt()
 	if after := d.State(); after.Ledger != before.Ledger || after.RootCertificate != before.RootCertificate {
 		d.t.Errorf("it came back as ledger %s, was %s", after.Ledger, before.Ledger)

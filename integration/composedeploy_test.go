@@ -30,7 +30,7 @@ func deploy(t *testing.T) *deployed {
 		"CONCORDAT_MEMORY=768m", "CONCORDAT_WORKER_MEMORY=3g", "CONCORDAT_WORKER_CPUS=1.0")
 	d.env = append(d.env, ports(t)...)
 	t.Cleanup(func() { d.takeDown(t) })
-	d.up()
+	d.up(everything...)
 	d.adopt()
 	return &d
 }
@@ -59,7 +59,7 @@ func (d deployed) images() {
 func (d deployed) forget(images string) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "sh", "-c", "docker images -q '"+images+"' | xargs -r docker rmi -f") //nolint:gosec // G204: our own images
+	cmd := exec.CommandContext(ctx, "sh", "-c", "docker images --format '{{.Repository}}:{{.Tag}}' '"+images+"' | xargs -r docker rmi") //nolint:gosec // G204: our own images
 	cmd.Env = d.env
 	if out, err := cmd.CombinedOutput(); err != nil {
 		d.whole.Errorf("remove the images: %v\n%s", err, out)
@@ -116,12 +116,15 @@ func (d deployed) options() []string {
 	return append(append(slices.Clone(d.compose[1:]), "-p", d.project), d.profiles...)
 }
 
-// up starts what docker-compose.yml names, and returns when all of it is healthy.
-func (d deployed) up() {
+// everything that docker-compose.yml runs without a profile, but for setup, which ends.
+var everything = []string{"marblerun", "store", "coordinator-1", "coordinator-2", "coordinator-3", "worker-1", "worker-2"}
+
+// up starts what docker-compose.yml names, and returns when these services are healthy.
+func (d deployed) up(services ...string) {
 	d.t.Helper()
 	started := time.Now()
 	d.composed("up", "-d", "--no-build")
-	for _, service := range []string{"marblerun", "store", "coordinator-1", "coordinator-2", "coordinator-3", "worker-1", "worker-2"} {
+	for _, service := range services {
 		d.healthy(service)
 	}
 	d.t.Logf("up and healthy in %s", time.Since(started).Round(time.Second))

@@ -66,14 +66,16 @@ func (d *deployed) handOver() {
 	heir.env = append(heir.env, ports(d.t)...)
 	heir.images()
 	d.whole.Cleanup(func() { heir.takeDown(d.whole) })
-	heir.up()
+	heir.up("marblerun", "store", "worker-1", "worker-2") // its coordinators say that they are not ready, for want of a ledger
 
 	root, addresses := heir.root(), []string{}
 	for i := range 3 {
 		addresses = append(addresses, "--to-coordinator", heir.published("coordinator-"+strconv.Itoa(i+1), "7300"))
 	}
 	hand := append([]string{"mesh", "handover", "--to-root", root, "--key", old.key(demo.Organisations[0].ID)}, addresses...)
-	old.concordat(append(hand, "--draft", filepath.Dir(old.manifest()))...)
+	d.until("the new mesh waits for the ledger", func() bool {
+		return harness.Command(d.t, d.bin, d.home, append(hand, "--draft", filepath.Dir(old.manifest()))...).Code == 0
+	})
 	old.concordat("mesh", "verify", filepath.Dir(old.manifest()), "--coordinator", addresses[1], "--marblerun", heir.published("marblerun", "4433"))
 	old.signed()
 	old.concordat(hand...)

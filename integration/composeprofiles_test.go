@@ -119,9 +119,9 @@ func (d *deployed) witnessed() {
 		}
 	}
 	d.env = append(d.env, "CONCORDAT_WITNESS="+vkey+"=http://witness:7380", "CONCORDAT_LOG_KEY="+d.concordat("log", "key"), "CONCORDAT_WITNESS_PORT="+freePort(d.t))
-	d.up()
+	d.up(everything...)
 	d.composed("restart", "coordinator-1", "coordinator-2", "coordinator-3")
-	d.up()
+	d.up(everything...)
 	d.healthy("witness")
 	d.amend(func(text string) string {
 		return witnessesLine.ReplaceAllString(next(text), `witnesses: {keys: ["`+vkey+`"], quorum: 1}`)
