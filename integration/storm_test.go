@@ -120,11 +120,15 @@ func slowest(all []asked) (longest, median time.Duration) {
 	return took[len(took)-1], took[len(took)/2]
 }
 
+// releaseLeaf is the kind of leaf that a recorded release has.
+const releaseLeaf = "release"
+
 // books is what a room's ledger and log have to show for all that was asked so far.
 type books struct {
-	spent   map[string]mechanism.Rho // by owner
-	settled map[string]bool          // queries whose price is in spent
-	entries int64                    // of the log that were read
+	spent    map[string]mechanism.Rho // by owner
+	settled  map[string]bool          // queries whose price is in spent
+	entries  int64                    // of the log that were read
+	released int                      // releases among them
 }
 
 // audit checks what was asked of a room since the last audit against its ledger and its log: every release has a receipt that verifies and
@@ -136,6 +140,9 @@ func (b *books) audit(t *testing.T, r *harness.Room, all []asked) {
 	for _, e := range r.Entries(b.entries) {
 		leaves[e.Index] = e.Leaf
 		b.entries = max(b.entries, e.Index+1)
+		if e.Kind == releaseLeaf {
+			b.released++
+		}
 	}
 	unclear := map[string]int{}
 	for _, a := range all {

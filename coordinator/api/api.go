@@ -9,6 +9,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -280,9 +281,19 @@ func (f faults) out(ctx context.Context, procedure string, err error) error {
 	if moved := f.moved(procedure); moved != nil {
 		err = moved // what failed while the ledger went away, went wrong for no other reason that matters
 	}
-	out := fault.Connect(err)
+	operation := procedure[strings.LastIndexByte(procedure, '/')+1:]
+	out := fault.Connect(withoutStore(ctx, f.Logger, operation, err))
 	if out.Code() == connect.CodeInternal {
-		observe.Log(ctx, f.Logger).Error().Err(err).Str(fieldOperation, procedure[strings.LastIndexByte(procedure, '/')+1:]).Msg("call failed")
+		observe.Log(ctx, f.Logger).Error().Err(err).Str(fieldOperation, operation).Msg("call failed")
 	}
 	return f.tellMoved(out)
+}
+
+// withoutStore tells of an object store that is away that it is; the log has what it said.
+func withoutStore(ctx context.Context, logger zerolog.Logger, operation string, err error) error {
+	if !errors.Is(err, store.ErrAway) {
+		return err
+	}
+	observe.Log(ctx, logger).Error().Err(err).Str(fieldOperation, operation).Msg("the object store is away")
+	return fault.New("", fault.Unavailable, store.ErrAway)
 }

@@ -38,8 +38,8 @@ type sealedRelease struct {
 	Grant       []byte          `json:"grant"`
 }
 
-// release gives the stored release of a paid question, or has it executed under the query that paid for it.
-func (a *API) release(ctx context.Context, reserved state.Reserved) (released, error) {
+// release gives the stored release of a paid question, or has it executed under the query that paid for it, again if that was begun before.
+func (a *API) release(ctx context.Context, reserved state.Reserved, again bool) (released, error) {
 	lost := ""
 	if stored := reserved.Answer; stored != nil {
 		r, err := a.stored(ctx, *stored)
@@ -60,7 +60,23 @@ func (a *API) release(ctx context.Context, reserved state.Reserved) (released, e
 	if err != nil || failure != nil {
 		return released{failure: failure}, errors.Join(err, a.fail(ctx, reserved.Query, failure))
 	}
-	return a.commit(ctx, reserved.Query, paid, sealed, lost)
+	r, recorded, err := a.commit(ctx, reserved.Query, paid, sealed, lost)
+	if again && recorded {
+		a.sweep(ctx, paid.ID)
+	}
+	return r, err
+}
+
+// sweep deletes releases of a query that were sealed and not recorded, since their coordinator died or was not the first: one is recorded, and
+// stays. Whoever is about to record another one is told of that one instead.
+func (a *API) sweep(ctx context.Context, query string) {
+	q, ok := a.State.Query(query)
+	if !ok || q.Object == "" {
+		return
+	}
+	if err := a.Store.Sweep(ctx, store.ReleaseFolder(query), []string{q.Object}); err != nil {
+		observe.Log(ctx, a.Logger).Warn().Err(err).Str(fieldQuery, query).Msg("sealed releases that nobody recorded remain")
+	}
 }
 
 // settle notes that a query was answered by a stored release.
@@ -104,7 +120,7 @@ func (a *API) run(ctx context.Context, q state.Query) (sealedRelease, *answer.Fa
 	if lag != nil {
 		return sealedRelease{}, nil, lag
 	}
-	if errors.Is(err, dispatch.ErrNoWorker) || errors.Is(err, dispatch.ErrTooLarge) { // asking again is free, and may find one
+	if errors.Is(err, dispatch.ErrNoWorker) || errors.Is(err, dispatch.ErrTooLarge) || fault.KindOf(err) == fault.Conflict { // asking again is free, and may find one
 		return sealedRelease{}, nil, a.workerFault(ctx, "execute", err)
 	}
 	failure := &answer.Failure{Message: failedMessage, Incident: request.GetIncident()}
@@ -183,26 +199,28 @@ func (a *API) grant(q state.Query, text []byte) (grant.Signed, error) {
 	return grant.Sign(g, keys.grant, keys.endorsement)
 }
 
-// commit seals a release in the object store and puts its receipt into the log. Only then it may leave.
-func (a *API) commit(ctx context.Context, asked, paid state.Query, r sealedRelease, lost string) (released, error) {
+// commit seals a release in the object store and puts its receipt into the log. Only then it may leave. Recorded is true if one was, this or another's.
+func (a *API) commit(ctx context.Context, asked, paid state.Query, r sealedRelease, lost string) (out released, recorded bool, err error) {
 	plain, err := json.Marshal(r)
 	if err != nil {
-		return released{}, err
+		return released{}, false, err
 	}
 	name, digest, err := a.Store.PutRelease(ctx, a.releases(paid.Collaboration), paid.ID, newID(), plain)
 	if err != nil {
-		return released{}, fault.New("query", fault.Unavailable, err)
+		return released{}, false, fault.New("query", fault.Unavailable, err)
 	}
-	recorded, _, err := state.Submit(ctx, a.Replica, a.Now(), state.Record{
+	now, _, err := state.Submit(ctx, a.Replica, a.Now(), state.Record{
 		Query: asked.ID, Body: r.ReceiptBody, Object: name, Digest: digest, Lost: lost,
 	})
 	if err != nil {
-		return released{}, err
+		return released{}, false, err
 	}
-	if recorded.Query.Object != name { // somebody else's execution of the same question was first: the same release, its receipt
-		return a.stored(ctx, recorded.Query)
+	if now.Query.Object != name { // somebody else's execution of the same question was first: the same release, its receipt
+		out, err = a.stored(ctx, now.Query)
+	} else {
+		out, err = a.tell(ctx, now.Query, r)
 	}
-	return a.tell(ctx, recorded.Query, r)
+	return out, true, err
 }
 
 // stored opens the release of a query that was recorded.

@@ -246,7 +246,11 @@ func (a *API) workerFault(ctx context.Context, op string, err error) error {
 			return fault.New(op, fault.Unavailable, reason)
 		}
 	}
-	if kind := fault.KindOf(err); kind != fault.Internal {
+	switch kind := fault.KindOf(err); kind {
+	case fault.Internal:
+	case fault.Conflict: // what the worker needs is not there now: the object store
+		return fault.New(op, fault.Unavailable, fault.From("", err))
+	default:
 		return fault.From(op, err)
 	}
 	f := fault.New(op, fault.Internal, err)
@@ -382,6 +386,7 @@ func (q *query) execute(ctx context.Context, judged answer.Answer, analysis *con
 		judged.Verdict, judged.Refusals = answer.Refused, []answer.Refusal{unapproved(analysis.GetPlanDigest(), reserved.Review)}
 		return outcome{answer: judged}, nil
 	}
+	again := reserved.Query.PaidBy != q.id // somebody may have begun to execute it
 	q.id = reserved.Query.ID
 	if err := q.tell(phaseExecute); err != nil {
 		return outcome{}, err
@@ -389,7 +394,7 @@ func (q *query) execute(ctx context.Context, judged answer.Answer, analysis *con
 	// From here on the work goes on without the person: it is paid for, and asking again finds it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), executeLimit)
 	defer cancel()
-	r, err := q.release(ctx, reserved)
+	r, err := q.release(ctx, reserved, again)
 	if err != nil {
 		return outcome{}, err
 	}

@@ -119,7 +119,7 @@ func (a *API) own(ctx context.Context, op operation, id string) (state.Upload, a
 // putPart takes one encrypted part. Sent again it is no other part.
 func (a *API) putPart(w http.ResponseWriter, r *http.Request) {
 	if err := a.takePart(r); err != nil { //nolint:contextcheck // the request carries it
-		a.refusePart(w, err)
+		a.refusePart(w, withoutStore(r.Context(), a.Logger, string(opUploadPart), err))
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)

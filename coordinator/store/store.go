@@ -45,7 +45,21 @@ var (
 	ErrDigest   = errors.New("the bytes do not have the digest that was named")
 	ErrTooLarge = errors.New("the part is too large")
 	ErrMissing  = errors.New("not in the object store")
+	// ErrAway says that the store did not do what was asked, after the SDK's own attempts. What was kept before stays.
+	ErrAway = errors.New("the object store doesn't answer as it should: try again in a while")
 )
+
+// failed says of what the store failed at whether it is away; what it does not have, may not do, or was not waited for is something else.
+func failed(what string, err error) error {
+	switch gcerrors.Code(err) {
+	case gcerrors.NotFound, gcerrors.PermissionDenied, gcerrors.InvalidArgument, gcerrors.Unimplemented, gcerrors.Canceled:
+		return fmt.Errorf("store: %s: %w", what, err)
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("store: %s: %w", what, err)
+	}
+	return fmt.Errorf("store: %s: %w: %w", what, ErrAway, err)
+}
 
 // Store is the object store of a mesh.
 type Store struct {
@@ -119,7 +133,7 @@ func (s *Store) PutPart(ctx context.Context, upload string, number uint32, diges
 	defer cancel()
 	w, err := s.bucket.NewWriter(ctx, name, &blob.WriterOptions{ContentType: "application/octet-stream"})
 	if err != nil {
-		return fmt.Errorf("store: part %d: %w", number, err)
+		return failed(fmt.Sprintf("part %d", number), err)
 	}
 	sum := sha256.New()
 	n, err := io.Copy(io.MultiWriter(w, sum), io.LimitReader(body, MaxPart+1))
@@ -133,7 +147,7 @@ func (s *Store) PutPart(ctx context.Context, upload string, number uint32, diges
 		if err = w.Close(); err == nil {
 			return nil
 		}
-		return fmt.Errorf("store: part %d: %w", number, err)
+		return failed(fmt.Sprintf("part %d", number), err)
 	}
 	cancel()
 	_ = w.Close() // it says that it was cancelled
@@ -185,7 +199,7 @@ func (s *Store) each(ctx context.Context, folder string, do func(name string, si
 			err = do(o.Key, o.Size)
 		}
 		if err != nil {
-			return fmt.Errorf("store: list %s: %w", folder, err)
+			return failed("list "+folder, err)
 		}
 	}
 }
@@ -195,18 +209,21 @@ func (s *Store) Delete(ctx context.Context, names ...string) error {
 	var errs []error
 	for _, name := range names {
 		if err := s.bucket.Delete(ctx, name); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
-			errs = append(errs, fmt.Errorf("store: delete %s: %w", name, err))
+			errs = append(errs, failed("delete "+name, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
+// ReleaseFolder is where the releases of a query are: one, and what attempts left that died.
+func ReleaseFolder(query string) string { return "releases/" + query }
+
 // PutRelease seals a release under the id of its query. It never overwrites: each attempt has a name of its own.
 func (s *Store) PutRelease(ctx context.Context, keys seal.Ring, query, attempt string, plain []byte) (name string, digest canon.Digest, err error) {
-	name = "releases/" + query + "/" + attempt
+	name = ReleaseFolder(query) + "/" + attempt
 	sealed := keys.Seal(plain, name)
 	if err := s.bucket.WriteAll(ctx, name, sealed, nil); err != nil {
-		return "", "", fmt.Errorf("store: release %s: %w", query, err)
+		return "", "", failed("release "+query, err)
 	}
 	return name, canon.Sum(sealed), nil
 }
@@ -221,7 +238,7 @@ func (s *Store) Release(ctx context.Context, keys seal.Ring, name string, digest
 		return nil, fmt.Errorf("store: %s: %w", name, ErrMissing)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("store: %s: %w", name, err)
+		return nil, failed(name, err)
 	}
 	if canon.Sum(sealed) != digest {
 		return nil, fmt.Errorf("store: %s: %w", name, ErrDigest)

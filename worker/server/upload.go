@@ -97,6 +97,9 @@ func (s service) Ingest(ctx context.Context, req *connect.Request[concordatv1.In
 		if ctx.Err() == nil {
 			observe.Log(ctx, s.log).Error().Err(err).Str(fieldUpload, m.GetUploadId()).Str(fieldDataset, m.GetDataset()).Msg("ingest failed")
 		}
+		if errors.Is(err, storage.ErrAway) {
+			return nil, connectError(fault.New(op, fault.Conflict, storage.ErrAway))
+		}
 		return nil, connectError(fault.New(op, fault.Internal, err))
 	}
 	rules, err := rulesOf(documents.Bundle, m.GetDataset())

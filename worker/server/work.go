@@ -134,6 +134,9 @@ func (s *Server) failed(ctx context.Context, r *concordatv1.ExecuteRequest, err 
 	case errors.Is(err, loader.ErrTooLarge):
 		observe.Log(ctx, s.log).Warn().Str(fieldIncident, r.GetIncident()).Err(err).Msg("query does not fit into memory")
 		return connectError(fault.New("execute", fault.TooLarge, loader.ErrTooLarge))
+	case errors.Is(err, storage.ErrAway):
+		observe.Log(ctx, s.log).Error().Str(fieldIncident, r.GetIncident()).Err(err).Msg("dataset not loaded")
+		return connectError(fault.New("execute", fault.Conflict, storage.ErrAway))
 	}
 	event := observe.Log(ctx, s.log).Error().Str(fieldIncident, r.GetIncident()).Err(err)
 	var f *engine.Failure

@@ -1,0 +1,206 @@
+//go:build soak
+
+package integration_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"concordat.dev/integration/harness"
+	"concordat.dev/integration/steady"
+	"concordat.dev/protocol/backup"
+)
+
+// vital is what a process tells of itself at one moment.
+type vital struct {
+	at      time.Time
+	started float64
+	figures map[string]float64
+}
+
+// vitals are those of all processes over time, by name, and what the state took when it was looked at, by raft's index.
+type vitals struct {
+	of    map[string][]vital
+	state []steady.Point
+}
+
+// What must not grow in a calm mesh, and what of it matters in the time of a soak; in that order are they told.
+var levels = []struct {
+	name, metric string
+	matters      float64
+}{
+	{"goroutines", "go_goroutines", 3},
+	{"file descriptors", "process_open_fds", 3},
+	{"live heap", "go_gc_heap_live_bytes", 1 << 20},
+}
+
+const (
+	heapMetric   = "go_gc_heap_live_bytes"
+	appliedIndex = "concordat_raft_applied_index"
+	collections  = "go_gc_cycles_total_gc_cycles_total"
+
+	// heapPerByte is how many bytes of heap a state takes at most for each byte of its snapshot: TestHeapOfTheState of coordinator/bench
+	// measures it, and holds the state alone to it.
+	heapPerByte = 2
+)
+
+// metricsOf are the addresses of processes' metrics.
+func metricsOf(m *harness.Mesh) map[string]string {
+	out := map[string]string{}
+	for _, c := range m.State().Coordinators {
+		out[c.Name] = c.Metrics
+	}
+	for _, w := range m.State().Workers {
+		out[w.Name] = w.Metrics
+	}
+	return out
+}
+
+// scrape reads the metrics of a process that have no labels.
+func scrape(ctx context.Context, address string) (map[string]float64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/metrics", nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	out := map[string]float64{}
+	lines := bufio.NewScanner(res.Body)
+	for lines.Scan() {
+		name, value, ok := strings.Cut(lines.Text(), " ")
+		if v, err := strconv.ParseFloat(value, 64); ok && err == nil {
+			out[name] = v
+		}
+	}
+	_, err = io.Copy(io.Discard, res.Body)
+	return out, err
+}
+
+// take adds what all processes tell now. One that is away right now is left out.
+func (v *vitals) take(ctx context.Context, m *harness.Mesh) {
+	for name, address := range metricsOf(m) {
+		if now, err := scrape(ctx, address); err == nil {
+			v.of[name] = append(v.of[name], vital{time.Now(), now["process_start_time_seconds"], now})
+		}
+	}
+}
+
+// weigh adds how many bytes the state takes that a coordinator has now: those of a backup, which has the form of a snapshot.
+func (v *vitals) weigh(t *testing.T, r *harness.Room) {
+	t.Helper()
+	out, in := io.Pipe()
+	go func() { _ = in.CloseWithError(r.As("clinic").Backup(t.Context(), in)) }()
+	_, sealed, err := backup.Open(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bytes, err := io.Copy(io.Discard, sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := scrape(t.Context(), r.Mesh.State().Coordinators[0].Metrics)
+	if err != nil {
+		return // it is away right now: the next one counts
+	}
+	v.state = append(v.state, steady.Point{X: now[appliedIndex], Y: float64(bytes)})
+}
+
+// stateBytes is what the state of an index took, by the measurements around it.
+func (v *vitals) stateBytes(index float64) float64 {
+	i, _ := slices.BinarySearchFunc(v.state, index, func(p steady.Point, x float64) int {
+		if p.X < x {
+			return -1
+		}
+		return 1
+	})
+	i = min(max(i, 1), len(v.state)-1)
+	a, b := v.state[i-1], v.state[i]
+	if a.X == b.X {
+		return b.Y
+	}
+	return a.Y + (b.Y-a.Y)*(index-a.X)/(b.X-a.X)
+}
+
+// still says that nothing rises without end: what each process told since it settled, as long as nobody restarted it, lies along a line that does
+// not rise beyond doubt; the heap of a coordinator by what its state takes.
+func (v *vitals) still(t *testing.T, settle time.Duration) {
+	for _, name := range slices.Sorted(mapsKeys(v.of)) {
+		all := v.of[name]
+		life := slices.DeleteFunc(slices.Clone(all), func(x vital) bool {
+			return x.started != all[len(all)-1].started || x.at.Sub(time.Unix(int64(x.started), 0)) < settle
+		})
+		if len(life) == 0 {
+			t.Errorf("%s did not live long enough to be judged: make SOAK longer", name)
+			continue
+		}
+		for _, l := range levels {
+			var points []steady.Point
+			allowed, over := 0.0, "s"
+			for _, x := range life {
+				at := x.at.Sub(life[0].at).Seconds()
+				if index := x.figures[appliedIndex]; l.metric == heapMetric && index > 0 {
+					at, allowed, over = v.stateBytes(index), heapPerByte, "bytes of state"
+				}
+				points = append(points, steady.Point{X: at, Y: x.figures[l.metric]})
+			}
+			line, err := steady.Fit(points)
+			if err != nil {
+				t.Errorf("%s: %s: %v: make SOAK longer", name, l.name, err)
+				continue
+			}
+			t.Logf("%s: %s: %s %.0f %s", name, l.name, line, line.Span, over)
+			if line.Rises(allowed, l.matters) {
+				t.Errorf("%s: %s rises by %.4g a %s, at most %.4g", name, l.name, line.Slope, over, allowed)
+			}
+		}
+	}
+}
+
+// collected is the live heap of a process after its garbage was collected twice, which scrapes hasten.
+func collected(t *testing.T, address string) float64 {
+	t.Helper()
+	first := -1.0
+	for end := time.Now().Add(5 * time.Minute); time.Now().Before(end); {
+		now, err := scrape(t.Context(), address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first < 0 {
+			first = now[collections]
+		}
+		if now[collections] >= first+2 {
+			return now[heapMetric]
+		}
+	}
+	t.Fatalf("%s: no garbage was collected", address)
+	return 0
+}
+
+// fresh holds what lives in coordinators that worked for long to what lives in them when they are started anew with the same state: more
+// than a tenth, and what a process needs for a start, is what they hold without need.
+func fresh(t *testing.T, m *harness.Mesh) {
+	t.Helper()
+	const start = 8 << 20
+	for _, c := range m.State().Coordinators {
+		before := collected(t, c.Metrics)
+		if err := m.Restart(t.Context(), c.Name); err != nil {
+			t.Fatal(err)
+		}
+		m.Leader()
+		after := collected(t, c.Metrics)
+		t.Logf("%s: live heap %.1f MiB, started anew %.1f MiB", c.Name, before/(1<<20), after/(1<<20))
+		if before > 1.1*after+start {
+			t.Errorf("%s holds %.0f bytes, and %.0f when it is started anew", c.Name, before, after)
+		}
+	}
+}
