@@ -45,8 +45,13 @@ func (b *Bundle) checkManifest(c checker, mode Mode) {
 	checkMesh(c, m.Mesh, mode)
 }
 
+// turns says whether a character breaks a line or has text stand in another order than it is written: what is signed is what is read.
+func turns(r rune) bool {
+	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
+}
+
 func (c checker) text(path, s string) {
-	ok := strings.TrimSpace(s) != "" && len(s) <= maxText && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+	ok := strings.TrimSpace(s) != "" && len(s) <= maxText && utf8.ValidString(s) && !strings.ContainsFunc(s, turns)
 	c.require(ok, path, "missing, too long, or with control characters", fmt.Sprintf("write one line of at most %d bytes", maxText))
 }
 

@@ -127,6 +127,8 @@ var manifestRules = []struct{ from, to, path, want string }{
 	{"version: 1", "version: -1", "version", "count from 1"},
 	{"Burden of fatty liver disease", `""`, "purpose", "missing"},
 	{"Burden of fatty liver disease", `"a\x07"`, "purpose", "control"},
+	{"Burden of fatty liver disease", `"pay \u202etnuoma"`, "purpose", "control"},
+	{"Burden of fatty liver disease", `"one\u2028two"`, "purpose", "control"},
 	{"2028-12-31", "2028-02-30", "expires", "not a date"},
 	{"2028-12-31", "31.12.2028", "expires", "YYYY-MM-DD"},
 	{"{id: lab, name: Laboratory", "{id: clinic, name: Laboratory", "participants[1]", "twice"},

@@ -70,7 +70,10 @@ type app struct {
 // Run executes the command line and returns its exit code.
 func Run(ctx context.Context, args []string, streams Streams) int {
 	out := &sink{w: streams.Out}
-	streams.Out = out
+	streams.Out, streams.Err = out, &screen{w: streams.Err}
+	if terminal(out) {
+		streams.Out = &screen{w: out}
+	}
 	a := &app{Streams: streams}
 	root := a.root()
 	root.SetArgs(args)

@@ -166,7 +166,8 @@ var tints = []struct {
 // tint writes text in colour for a person at a terminal, and as it is for everybody else, or where NO_COLOR is set (no-color.org).
 func (a *app) tint(text []byte) error {
 	if os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && terminal(a.Out) {
-		text = tinted(text)
+		_, err := unscreened(a.Out).Write(tinted([]byte(present.CleanLines(string(text)))))
+		return err
 	}
 	_, err := a.Out.Write(text)
 	return err

@@ -17,14 +17,14 @@ type progress struct {
 }
 
 func newProgress(w io.Writer) *progress {
-	return &progress{w: w, live: terminal(w), started: time.Now()}
+	return &progress{w: unscreened(w), live: terminal(w), started: time.Now()}
 }
 
 const clearLine = "\r\x1b[K"
 
 func (p *progress) phase(name string) {
 	if p.live {
-		fmt.Fprintf(p.w, "%s%s %s …", clearLine, elapsed(p.started), name)
+		fmt.Fprintf(p.w, "%s%s %s …", clearLine, elapsed(p.started), present.Clean(name))
 	}
 }
 

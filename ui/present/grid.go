@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -94,13 +95,31 @@ func (g Grid) List(w io.Writer, f Format, raw []byte) error {
 		if g.bare != nil {
 			rows = g.bare
 		}
-		if err := c.WriteAll(rows); err != nil {
-			return err
+		for _, row := range rows {
+			safe := make([]string, len(row))
+			for i, cell := range row {
+				safe[i] = unspreadable(cell)
+			}
+			if err := c.Write(safe); err != nil {
+				return err
+			}
 		}
+		c.Flush()
 		return c.Error()
 	default:
 		return g.Write(w)
 	}
+}
+
+var number = regexp.MustCompile(`^[+-]?\d+(\.\d+)?([eE][+-]?\d+)?$`)
+
+// unspreadable keeps a spreadsheet from taking what somebody else wrote, such as a query's text, for a formula. Results, whose values have to stay
+// what they are, are written as they are.
+func unspreadable(cell string) string {
+	if cell == "" || !strings.ContainsRune("=+-@\t\r", rune(cell[0])) || number.MatchString(cell) {
+		return cell
+	}
+	return "'" + cell
 }
 
 // Object prints any value as indented JSON.
@@ -112,13 +131,20 @@ func Object(w io.Writer, v any) error {
 }
 
 // Clean writes control characters, bidirectional overrides and invalid UTF-8 visibly: values of datasets reach terminals here.
-func Clean(s string) string {
-	if !strings.ContainsFunc(s, unprintable) {
+func Clean(s string) string { return clean(s, unprintable) }
+
+// CleanLines is Clean for text of several lines: line ends and tabs stay.
+func CleanLines(s string) string {
+	return clean(s, func(r rune) bool { return r != '\n' && r != '\t' && unprintable(r) })
+}
+
+func clean(s string, odd func(rune) bool) string {
+	if !strings.ContainsFunc(s, odd) {
 		return s
 	}
 	var b strings.Builder
 	for _, r := range s {
-		if unprintable(r) {
+		if odd(r) {
 			fmt.Fprintf(&b, "\\u%04x", r)
 		} else {
 			b.WriteRune(r)
