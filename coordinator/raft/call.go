@@ -21,6 +21,7 @@ const (
 	callApplied byte = 3 // of the leader, to a node that joins: how far it is
 	callClock   byte = 4 // of any voter: what its clock shows, Unix milliseconds
 	callPlace   byte = 5 // of any node: where workers reach it
+	callAppend  byte = 6 // an entry of no commands; told is its index
 
 	answerDone      byte = 1
 	answerElsewhere byte = 2
@@ -62,6 +63,9 @@ func (n *Node) serveCall(kind byte, payload []byte) ([]byte, error) {
 		return n.applyHere(ctx, payload)
 	case callRead:
 		index, err := n.readIndex()
+		return binary.BigEndian.AppendUint64(nil, index), err
+	case callAppend:
+		index, err := n.appendHere(ctx)
 		return binary.BigEndian.AppendUint64(nil, index), err
 	case callApplied:
 		index, _ := n.machine.at()

@@ -65,6 +65,7 @@ type Node struct {
 	key        key.Private
 	raft       *hraft.Raft
 	log        *wal.WAL
+	segments   *segments
 	layer      *layer
 	machine    *machine
 	calls      *calls
@@ -121,11 +122,15 @@ func (n *Node) open() error {
 	if files == nil {
 		files = fs.New()
 	}
-	if n.log, err = wal.Open(dir, wal.WithSegmentSize(segmentSize), wal.WithLogger(logger), wal.WithSegmentFiler(segment.NewFiler(dir, files))); err != nil {
+	n.segments = &segments{SegmentFiler: segment.NewFiler(dir, files)}
+	if n.log, err = wal.Open(dir, wal.WithSegmentSize(segmentSize), wal.WithLogger(logger), wal.WithSegmentFiler(n.segments)); err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
 	n.snapshots, err = hraft.NewFileSnapshotStoreWithLogger(n.cfg.DataDir, keptSnapshots, logger)
 	if err != nil {
+		return fmt.Errorf("open snapshots: %w", err)
+	}
+	if err := dropTornSnapshots(n.cfg.DataDir); err != nil {
 		return fmt.Errorf("open snapshots: %w", err)
 	}
 	hasState, err := hraft.HasExistingState(n.log, n.log, n.snapshots)
