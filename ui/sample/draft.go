@@ -26,7 +26,7 @@ const (
 
 var (
 	uuidForm       = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-	clockForm      = regexp.MustCompile(`^[ T]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|z|[+-]\d\d:\d\d)?$`)
+	clockForm      = regexp.MustCompile(`^[ T]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|z|[+-]\d\d:\d\d)?$`)
 	columnForm     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_. -]{0,63}$`)
 	identifierName = regexp.MustCompile(`(?i)(^|[_. -])(id|uid|uuid|guid|key|email|e-?mail|mail|phone|msisdn|ssn|mrn|nhs|insurance|patient|person|user|customer|member|subscriber|household|device)($|[_. -])|(Id|ID)$`)
 	strongName     = regexp.MustCompile(`(?i)^(id|(patient|person|user|customer|member|subscriber|unit)([_. -]?(id|key|no|number))?|e-?mail|phone)$`)
@@ -41,7 +41,8 @@ type column struct {
 	distinct map[string]int
 	numbers  []float64 // sorted, of numeric columns
 	nulls    int
-	digits   int // most digits after the point
+	digits   int    // most digits after the point
+	trouble  string // why the worker would not read it as its kind, or which kind it would have
 }
 
 // Policy drafts a policy: types and roles guessed from names and values, domains of columns with few values, bounds from quantiles rounded outward.
@@ -77,6 +78,9 @@ func (t *Table) Policy(d Draft) (string, error) {
 		columns = append(columns, t.describe(i))
 	}
 	unit := unitOf(columns, d.Unit)
+	if unit == nil && len(t.Columns) == 1 {
+		return "", fmt.Errorf("%w: its first line is one field, %.40q; say --delimiter if it is one of , ; | tab", ErrUnread, t.Columns[0])
+	}
 	if unit == nil {
 		return "", fmt.Errorf("%w: no column looks like an identifier; name it with --unit", ErrUnread)
 	}
@@ -98,6 +102,7 @@ func (t *Table) describe(i int) *column {
 		c.distinct[v]++
 	}
 	c.kind = t.kindOf(c)
+	c.trouble = t.troubleOf(c)
 	for v := range c.distinct {
 		if c.kind != "integer" && c.kind != "bigint" && c.kind != "double" {
 			break
@@ -115,6 +120,29 @@ func (t *Table) describe(i int) *column {
 	}
 	slices.Sort(c.numbers)
 	return c
+}
+
+// missingWord is what programs write for a value that is missing.
+var missingWord = regexp.MustCompile(`(?i)^(null|none|nil|n/?a|#n/a|nan|-+|\.|\?|\\N|missing|unknown)$`)
+
+// troubleOf says what the rows have to be rid of.
+func (t *Table) troubleOf(c *column) string {
+	if c.kind != "varchar" {
+		return ""
+	}
+	rest := &column{distinct: map[string]int{}}
+	for v, n := range c.distinct {
+		if t.Format == upload.JSONLines && (strings.HasPrefix(v, "{") || strings.HasPrefix(v, "[")) {
+			return "objects or lists, which no column holds"
+		}
+		if !missingWord.MatchString(v) {
+			rest.distinct[v] = n
+		}
+	}
+	if kind := t.kindOf(rest); len(rest.distinct) < len(c.distinct) && kind != "varchar" {
+		return "it would be " + kind + " but for words that stand for missing values; leave those empty in the file"
+	}
+	return ""
 }
 
 // kindOf is the narrowest type that all values have.
@@ -250,6 +278,8 @@ func (c *column) rule(unit bool) string {
 		return fmt.Sprintf("{type: %s, role: identifier}", kind)
 	case len(c.values) == 0:
 		return "{type: varchar, role: hidden} # empty in the sample"
+	case c.trouble != "":
+		return fmt.Sprintf("{type: varchar, role: hidden} # %s: %s", mark, c.trouble)
 	case identifierName.MatchString(c.name) && !few:
 		return fmt.Sprintf("{type: %s, role: hidden} # %s: it looks like another identifier", c.kind, mark)
 	case c.kind == "date" || c.kind == "timestamp":

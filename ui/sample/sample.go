@@ -130,6 +130,9 @@ func (t *Table) csv(text []byte, names []string) error {
 	if t.Dialect.Delimiter != "" {
 		delimiters = []string{t.Dialect.Delimiter}
 	}
+	if line, _, _ := bytes.Cut(text, []byte("\n")); bytes.Count(line[:max(len(line)-1, 0)], []byte("\r")) > bytes.Count(line, []byte{'"'}) {
+		return fmt.Errorf("%w: its lines end with carriage returns alone; save it with LF or CRLF", ErrUnread)
+	}
 	var best [][]string
 	for _, d := range delimiters {
 		rows, err := t.records(text, d)

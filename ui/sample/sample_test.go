@@ -163,7 +163,7 @@ func TestReadings(t *testing.T) {
 	}
 	for text, says := range map[string]string{
 		"": "empty", "\x1f\x8bxx": "gzip", "{]\n": "no line of it", packed.String()[:packed.Len()-9]: "pack it again", packed.String() + "rubbish, rubbish": "pack it again",
-		"PK\x03\x04": "workbook", `[{"id":1}]`: "one object a line", "i\x00d\x00": "UTF-16", "sep=;\nid;n\n": "remove that line",
+		"PK\x03\x04": "workbook", `[{"id":1}]`: "one object a line", "i\x00d\x00": "UTF-16", "sep=;\nid;n\n": "remove that line", "id,n\r1,2\r3,4\r": "carriage returns",
 	} {
 		if _, err := sample.Read(strings.NewReader(text), upload.Dialect{}, nil); !errors.Is(err, sample.ErrUnread) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v", text, err)
@@ -206,5 +206,24 @@ func TestCommasThatMayGroup(t *testing.T) {
 		} else if err != nil || table.Dialect.Decimal != want {
 			t.Errorf("%q: %v %q, want %q", text, err, table.Dialect.Decimal, want)
 		}
+	}
+}
+
+// What the worker would not read as the policy says is told while the policy is drafted.
+func TestDraftTellsOfTrouble(t *testing.T) {
+	for text, want := range map[string]string{
+		"id,seen\na,2025-01-02 10:00\nb,2025-01-03 11:30\n": "seen: {type: timestamp, role: time",
+		"id,cost\na,1.5\nb,NULL\nc,-\nd,2.5\n":              "cost: {type: varchar, role: hidden} # check me: it would be double but for words",
+		`{"id":"a","v":{"x":1}}` + "\n" + `{"id":"b"}`:      "v: {type: varchar, role: hidden} # check me: objects or lists",
+	} {
+		got, err := read(t, text, upload.Dialect{}).Policy(sample.Draft{Dataset: "a.b"})
+		if err != nil || !strings.Contains(got, want) {
+			t.Errorf("%q: %v\n%s", text, err, got)
+			continue
+		}
+		lint(t, got)
+	}
+	if _, err := read(t, "id^n\n1^2\n", upload.Dialect{}).Policy(sample.Draft{}); !errors.Is(err, sample.ErrUnread) || !strings.Contains(err.Error(), "--delimiter") {
+		t.Error(err)
 	}
 }

@@ -364,6 +364,30 @@ func TestLongFile(t *testing.T) {
 	}
 }
 
+// The report's quantiles are of rows a unit, and its hint names the rows_per_group that counts 95 of 100 units in full.
+func TestRowsPerUnitAndHint(t *testing.T) {
+	var file strings.Builder
+	file.WriteString("id,n\n")
+	for unit := range 100 {
+		for range map[bool]int{true: 2, false: 7}[unit < 90] + 10*(unit/98) {
+			fmt.Fprintf(&file, "u%d,1\n", unit)
+		}
+	}
+	o := options(t, policy(false, map[string]document.Column{"n": {Type: "integer", Role: "measure"}}))
+	_, report, err := ingest.All(t.Context(), o, text(file.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := *report.RowsPerUnit
+	if hint := r.Hint; r.P50 != 2 || r.P90 != 2 || r.P95 != 7 || r.P99 != 17 || r.Max != 17 || !strings.HasPrefix(hint, "rows_per_group: 7 would count 95 %") {
+		t.Errorf("%+v", r)
+	}
+	_, report, err = ingest.All(t.Context(), o, text("id,n\nu1,1\nu2,1\n"))
+	if err != nil || report.RowsPerUnit.Max != 1 || report.RowsPerUnit.Hint != "" {
+		t.Errorf("one row each: %v %+v", err, report.RowsPerUnit)
+	}
+}
+
 type failing struct{ *ingest.Collect }
 
 var errSink = errors.New("sink is full")

@@ -8,7 +8,7 @@ import { commaForm, fitDialect, pointForm, type Table, UnreadError, valuesOf, wh
 const fewValues = 30; // of a column that is proposed as a dimension with a domain
 const shown = 5; // values of a column
 const uuidForm = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-const clockForm = /^[ T]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|z|[+-]\d\d:\d\d)?$/;
+const clockForm = /^[ T]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|z|[+-]\d\d:\d\d)?$/;
 const columnForm = /^[A-Za-z_][A-Za-z0-9_. -]{0,63}$/;
 const identifierName =
   /(^|[_. -])(id|uid|uuid|guid|key|email|e-?mail|mail|phone|msisdn|ssn|mrn|nhs|insurance|patient|person|user|customer|member|subscriber|household|device)($|[_. -])/i;
