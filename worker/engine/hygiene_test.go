@@ -51,11 +51,31 @@ func TestLockedDown(t *testing.T) {
 		"SELECT getenv('HOME')", "UPDATE EXTENSIONS", "SET home_directory = '/'", "SET extension_directory = '/tmp'", "SET secret_directory = '/tmp'",
 		"PRAGMA enable_object_cache = true", "SET temp_directory_encryption = false", "RESET temp_directory", "RESET memory_limit", "SET max_temp_directory_size = '1GB'",
 		"SET disabled_filesystems = ''", "SET enable_logging = true",
+		"FROM '" + file + "'", "SUMMARIZE '" + file + "'", "DESCRIBE FROM '" + file + "'", "FROM read_csv_auto('" + file + "')", "FROM read_json_auto('" + file + "')",
+		"FROM read_duckdb('" + file + "')", "FROM read_text(['" + file + "'])", "FROM read_blob('/proc/self/environ')", "FROM 'file://" + file + "'", "FROM 'https://127.0.0.1:1/x.csv'",
+		"FROM 'hf://datasets/x/y.csv'", "FROM 'gs://x/y.parquet'", "FROM query('FROM ''" + file + "''')", "FROM query_table('" + file + "')", "CREATE VIEW v AS FROM '" + file + "'",
+		"PREPARE p AS FROM '" + file + "'", "CREATE MACRO m() AS TABLE FROM '" + file + "'", "CREATE TYPE x AS ENUM (FROM '" + file + "')", "CREATE TABLE z (a INT); COPY z FROM '" + file + "'",
+		"FROM parquet_file_metadata('" + file + "')", "FROM parquet_kv_metadata('" + file + "')", "FROM parquet_bloom_probe('" + file + "', 'a', 1)",
+		"ATTACH 'ducklake:" + file + ".d'", "ATTACH 'md:x'", "PRAGMA import_database('" + file + "')", "COPY (SELECT 1) TO STDOUT",
+		"LOAD '/lib/x.so'", "INSTALL json", "FROM sqlite_scan('" + file + "', 't')", "FROM st_read('" + file + "')", "FROM read_xlsx('" + file + "')", "FROM iceberg_scan('/')", "CALL start_ui()",
+		"SET profile_output = '" + file + ".p'", "SET SESSION file_search_path = '/'", "SET http_proxy = '127.0.0.1:1'", "SET ca_cert_file = '" + file + "'", "PRAGMA temp_directory = '/tmp'",
+		"PRAGMA threads = 64", "PRAGMA memory_limit = '1TB'",
 	} {
 		if _, err := e.db.Exec(statement); err == nil {
 			t.Errorf("the engine did: %s", statement)
 		}
 	}
+	// completion of SQL knows no files
+	for _, begun := range []string{"FROM '" + filepath.Dir(file) + "/", "FROM '/et"} {
+		var n int
+		if err := e.db.QueryRow("SELECT count(*) FROM sql_auto_complete(?) WHERE suggestion LIKE '%rows%' OR suggestion LIKE '%etc%'", begun).Scan(&n); err != nil || n > 0 {
+			t.Errorf("%s: %d files are suggested, %v", begun, n, err)
+		}
+	}
+	// profiles may be asked for, and a query with one fails where it would be written
+	_, _ = e.db.Exec("CALL enable_profiling(format = 'json', save_location = '" + file + ".json')")
+	_, _ = e.db.Exec("SELECT 'sentinel'")
+	_, _ = e.db.Exec("PRAGMA disable_profiling")
 	// this one is not refused; what is logged must not reach a file all the same
 	_, _ = e.db.Exec("CALL enable_logging(level = 'trace', storage = 'file', storage_path = '" + filepath.Dir(file) + "')")
 	for range 5000 { // more than a buffer of the log
