@@ -12,6 +12,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"concordat.dev/worker/recycle"
 )
 
 // damaged is what to do about a file that its reader gives up on.
@@ -22,6 +24,8 @@ const (
 	// maxAllocation bounds what a file may make the readers of Arrow and Parquet ask for at once, whatever sizes it claims to have.
 	maxAllocation = 512 << 20
 	maxMetadata   = 64 << 20
+	// keptBytes is how much memory of batches that were read is kept for the next ones.
+	keptBytes = 128 << 20
 )
 
 // bounded refuses to allocate what no honest file needs. It panics, as the interface has no error; guarded makes one of it.
@@ -50,7 +54,7 @@ func (p *pass) arrow(b *bufio.Reader) (pieces, error) {
 			return nil, err
 		}
 	}
-	r, err := ipc.NewReader(&framed{r: b}, ipc.WithAllocator(bounded{memory.DefaultAllocator}), ipc.WithBodySizeLimit(maxAllocation), ipc.WithMetadataSizeLimit(maxMetadata))
+	r, err := ipc.NewReader(&framed{r: b}, ipc.WithAllocator(bounded{recycle.New(keptBytes)}), ipc.WithBodySizeLimit(maxAllocation), ipc.WithMetadataSizeLimit(maxMetadata))
 	if err != nil {
 		return nil, fmt.Errorf("%w: Arrow IPC: %w"+damaged, ErrFormat, err)
 	}

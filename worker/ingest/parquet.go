@@ -13,6 +13,8 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/metadata"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+
+	"concordat.dev/worker/recycle"
 )
 
 const (
@@ -55,18 +57,19 @@ type groups struct {
 	at      io.ReaderAt
 	size    int64
 	file    *file.Reader
+	memory  memory.Allocator
 	leaves  []int // of the columns that are read, in the file's order
 	targets []int
 }
 
 func (p *pass) openParquet(ctx context.Context, at io.ReaderAt, size int64) (pieces, error) {
-	g := &groups{at: at, size: size}
+	g := &groups{at: at, size: size, memory: bounded{recycle.New(keptBytes)}}
 	var err error
 	if g.file, err = g.reader(nil); err != nil {
 		return nil, fmt.Errorf("%w: Parquet: %w"+damaged, ErrFormat, err)
 	}
 	g.file.MetaData().FileMetaData.KeyValueMetadata = nil // an Arrow schema among them would be believed unseen; Parquet's own says enough
-	r, err := arrowOf(g.file)
+	r, err := g.arrowOf(g.file)
 	if err != nil {
 		return nil, fmt.Errorf("%w: Parquet: %w"+damaged, ErrFormat, err)
 	}
@@ -93,7 +96,7 @@ func (p *pass) openParquet(ctx context.Context, at io.ReaderAt, size int64) (pie
 
 // reader opens the file; known metadata isn't read again.
 func (g *groups) reader(known *metadata.FileMetaData) (*file.Reader, error) {
-	properties := parquet.NewReaderProperties(bounded{memory.DefaultAllocator})
+	properties := parquet.NewReaderProperties(g.memory)
 	properties.BufferedStreamEnabled, properties.BufferSize = true, columnBuffer
 	options := []file.ReadOption{file.WithReadProps(properties)}
 	if known != nil {
@@ -102,8 +105,8 @@ func (g *groups) reader(known *metadata.FileMetaData) (*file.Reader, error) {
 	return file.NewParquetReader(io.NewSectionReader(g.at, 0, g.size), options...)
 }
 
-func arrowOf(f *file.Reader) (*pqarrow.FileReader, error) {
-	return pqarrow.NewFileReader(f, pqarrow.ArrowReadProperties{BatchSize: pieceRows}, bounded{memory.DefaultAllocator})
+func (g *groups) arrowOf(f *file.Reader) (*pqarrow.FileReader, error) {
+	return pqarrow.NewFileReader(f, pqarrow.ArrowReadProperties{BatchSize: pieceRows}, g.memory)
 }
 
 // decoded is a batch of a row group, or its end, or what went wrong.
@@ -180,7 +183,7 @@ func (g *groups) decode(ctx context.Context, group int, out chan<- decoded) erro
 	if err != nil {
 		return fmt.Errorf("%w: Parquet: %w"+damaged, ErrFormat, err)
 	}
-	r, err := arrowOf(f)
+	r, err := g.arrowOf(f)
 	if err != nil {
 		return fmt.Errorf("%w: Parquet: %w"+damaged, ErrFormat, err)
 	}

@@ -52,7 +52,7 @@ func (p Parts) open(ctx context.Context, first, n int) (io.ReadCloser, error) {
 		return &randomParts{ctx: ctx, parts: p, first: first, n: n}, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	s := &partStream{parts: p, cancel: cancel, fetched: make(chan fetched), number: first, last: first + n}
+	s := &partStream{parts: p, cancel: cancel, fetched: make(chan fetched), spare: make(chan []byte, 2), number: first, last: first + n}
 	go s.fetch(ctx)
 	return s, nil
 }
@@ -66,7 +66,8 @@ type partStream struct {
 	parts   Parts
 	cancel  context.CancelFunc
 	fetched chan fetched
-	number  int // of the current part, from 1
+	spare   chan []byte // of parts that were read to their end
+	number  int         // of the current part, from 1
 	last    int
 	body    []byte
 	text    io.Reader
@@ -76,7 +77,7 @@ type partStream struct {
 func (s *partStream) fetch(ctx context.Context) {
 	defer close(s.fetched)
 	for i := s.number; i < s.last; i++ {
-		body, err := s.parts.get(ctx, i)
+		body, err := s.parts.get(ctx, i, s.room)
 		select {
 		case s.fetched <- fetched{body, err}:
 		case <-ctx.Done():
@@ -88,8 +89,20 @@ func (s *partStream) fetch(ctx context.Context) {
 	}
 }
 
-func (p Parts) get(ctx context.Context, i int) ([]byte, error) {
-	body, err := p.Store.Get(ctx, p.Keys[i], upload.MaxCiphertext)
+// room gives memory for a part: that of one before it, if it will do.
+func (s *partStream) room(n int) []byte {
+	select {
+	case b := <-s.spare:
+		if cap(b) >= n {
+			return b[:n]
+		}
+	default:
+	}
+	return make([]byte, n)
+}
+
+func (p Parts) get(ctx context.Context, i int, room func(n int) []byte) ([]byte, error) {
+	body, err := p.Store.GetInto(ctx, p.Keys[i], upload.MaxCiphertext, room)
 	if errors.Is(err, storage.ErrMissing) {
 		return nil, fmt.Errorf("%w: part %d of %d is missing: upload it again", ErrPart, i+1, len(p.Keys))
 	} else if err != nil {
@@ -122,6 +135,10 @@ func (s *partStream) Read(b []byte) (int, error) {
 		n, err := s.text.Read(b)
 		if errors.Is(err, io.EOF) {
 			s.text = nil
+			select {
+			case s.spare <- s.body:
+			default:
+			}
 		} else if err != nil {
 			s.err = s.parts.blame(s.number, s.body, err)
 		}

@@ -21,7 +21,8 @@ type randomParts struct {
 	first, n int
 	starts   []int64 // where each part begins in the file, and the file's end
 	kept     []keptPart
-	err      error // the first failure: what reads Parquet doesn't keep errors as they are
+	body     []byte // of the part fetched last; memory for the next
+	err      error  // the first failure: what reads Parquet doesn't keep errors as they are
 }
 
 type keptPart struct {
@@ -89,10 +90,11 @@ func (r *randomParts) fetched(i int) ([]byte, error) {
 		r.kept = append(slices.Delete(r.kept, at, at+1), k)
 		return k.plain, nil
 	}
-	body, err := r.parts.get(r.ctx, r.first+i)
+	body, err := r.parts.get(r.ctx, r.first+i, r.room)
 	if err != nil {
 		return nil, err
 	}
+	r.body = body
 	number := r.first + i + 1
 	in, err := r.parts.decrypt(number, body)
 	if err != nil {
@@ -117,6 +119,13 @@ func (r *randomParts) fetched(i int) ([]byte, error) {
 	return plain, nil
 }
 
+func (r *randomParts) room(n int) []byte {
+	if cap(r.body) >= n {
+		return r.body[:n]
+	}
+	return make([]byte, n)
+}
+
 // Failed is why a part could not be read, nil if all could.
 func (r *randomParts) Failed() error {
 	r.mu.Lock()
@@ -133,6 +142,6 @@ func (*randomParts) Read([]byte) (int, error) {
 func (r *randomParts) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.kept = nil
+	r.kept, r.body = nil, nil
 	return nil
 }

@@ -72,22 +72,22 @@ func encode(out *bytes.Buffer, schema *arrow.Schema, batches []arrow.RecordBatch
 	return w.Close()
 }
 
-// decode opens an encrypted Parquet file whose hash was checked, and gives its batches in order to yield, who releases them.
-// Parquet readers panic on some inputs: a panic is ErrSealed too.
-func decode(ctx context.Context, body []byte, key Key, schema *arrow.Schema, yield func(arrow.RecordBatch) error) (err error) {
+// decode opens an encrypted Parquet file whose hash was checked, and gives its batches in order to yield, who releases them. Their
+// memory is the allocator's. Parquet readers panic on some inputs: a panic is ErrSealed too.
+func decode(ctx context.Context, body []byte, key Key, schema *arrow.Schema, allocator memory.Allocator, yield func(arrow.RecordBatch) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: the reader panicked: %v", ErrSealed, p)
 		}
 	}()
-	properties := parquet.NewReaderProperties(memory.DefaultAllocator)
+	properties := parquet.NewReaderProperties(allocator)
 	properties.FileDecryptProps = parquet.NewFileDecryptionProperties(parquet.WithFooterKey(string(key[:])))
 	f, err := file.NewParquetReader(bytes.NewReader(body), file.WithReadProps(properties))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrSealed, err)
 	}
 	defer f.Close() //nolint:errcheck // only read
-	r, err := pqarrow.NewFileReader(f, pqarrow.ArrowReadProperties{BatchSize: batchRows, Parallel: false}, memory.DefaultAllocator)
+	r, err := pqarrow.NewFileReader(f, pqarrow.ArrowReadProperties{BatchSize: batchRows, Parallel: false}, allocator)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrSealed, err)
 	}

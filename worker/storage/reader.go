@@ -11,8 +11,10 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"concordat.dev/protocol/canon"
+	"concordat.dev/worker/recycle"
 )
 
 // Reader gives the rows of a sealed dataset. It is an array.RecordReader; files are fetched, hashed and decrypted by
@@ -29,6 +31,9 @@ type Reader struct {
 	batch   arrow.RecordBatch
 	err     error
 }
+
+// keptBytes is how much memory of batches that were let go a reader keeps for the next ones.
+const keptBytes = 256 << 20
 
 // opened is a file on its way; done is closed once batches and err stand.
 type opened struct {
@@ -63,6 +68,7 @@ func NewReader(ctx context.Context, store *Store, wrapper *Wrapper, binding Bind
 	r := &Reader{schema: schema, cancel: cancel, ctx: ctx, files: make(chan *opened, parallel)}
 	r.refs.Store(1)
 	slots := make(chan struct{}, parallel)
+	allocator := recycle.New(keptBytes)
 	r.work.Go(func() {
 		defer close(r.files)
 		for i, object := range sealed.Objects {
@@ -80,7 +86,7 @@ func NewReader(ctx context.Context, store *Store, wrapper *Wrapper, binding Bind
 			r.work.Go(func() {
 				defer func() { <-slots }()
 				defer close(f.done)
-				f.batches, f.err = open(ctx, store, object, Key(keys[i*len(Key{}):]), schema)
+				f.batches, f.err = open(ctx, store, object, Key(keys[i*len(Key{}):]), schema, allocator)
 			})
 		}
 	})
@@ -88,17 +94,18 @@ func NewReader(ctx context.Context, store *Store, wrapper *Wrapper, binding Bind
 }
 
 // open fetches, hashes and decrypts one file.
-func open(ctx context.Context, store *Store, object string, key Key, schema *arrow.Schema) ([]arrow.RecordBatch, error) {
-	body, err := store.Get(ctx, object, maxFile)
+func open(ctx context.Context, store *Store, object string, key Key, schema *arrow.Schema, allocator memory.Allocator) ([]arrow.RecordBatch, error) {
+	body, err := store.GetInto(ctx, object, maxFile, allocator.Allocate)
 	if err != nil {
 		return nil, err
 	}
+	defer allocator.Free(body) // what it holds was decrypted into other memory
 	sum := strings.TrimPrefix(string(canon.Sum(body)), "sha256:")
 	if _, name, ok := strings.Cut(object[strings.LastIndexByte(object, '/')+1:], "-"); !ok || name != sum+".parquet" || len(sum) != hex.EncodedLen(32) {
 		return nil, fmt.Errorf("object %s: %w: its SHA-256 is %s", object, ErrSealed, sum)
 	}
 	var batches []arrow.RecordBatch
-	err = decode(ctx, body, key, schema, func(b arrow.RecordBatch) error {
+	err = decode(ctx, body, key, schema, allocator, func(b arrow.RecordBatch) error {
 		batches = append(batches, b)
 		return nil
 	})

@@ -13,6 +13,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"concordat.dev/worker/recycle"
 )
 
 var schema = arrow.NewSchema([]arrow.Field{
@@ -161,14 +163,14 @@ func TestFlippedByte(t *testing.T) {
 		t.Fatal(err)
 	}
 	drop := func(b arrow.RecordBatch) error { b.Release(); return nil }
-	if err := decode(t.Context(), whole, Key(keys), schema, drop); err != nil {
+	if err := decode(t.Context(), whole, Key(keys), schema, recycle.New(1<<20), drop); err != nil {
 		t.Fatal(err)
 	}
 	want := batch(0, 50)
 	for i := range whole {
 		whole[i] ^= 1 << (i % 8)
 		rows := 0
-		err := decode(t.Context(), whole, Key(keys), schema, func(b arrow.RecordBatch) error {
+		err := decode(t.Context(), whole, Key(keys), schema, recycle.New(1<<20), func(b arrow.RecordBatch) error {
 			if rows += int(b.NumRows()); !array.RecordEqual(b, want) {
 				t.Errorf("byte %d of %d flipped, and other rows come", i, len(whole))
 			}
@@ -188,11 +190,11 @@ func TestFlippedByte(t *testing.T) {
 		whole[i] ^= 1 << (i % 8)
 	}
 	for n := range len(whole) {
-		if err := decode(t.Context(), whole[:n], Key(keys), schema, drop); !errors.Is(err, ErrSealed) {
+		if err := decode(t.Context(), whole[:n], Key(keys), schema, recycle.New(1<<20), drop); !errors.Is(err, ErrSealed) {
 			t.Fatalf("cut to %d bytes: %v", n, err)
 		}
 	}
-	if err := decode(t.Context(), whole, Key{}, schema, drop); !errors.Is(err, ErrSealed) {
+	if err := decode(t.Context(), whole, Key{}, schema, recycle.New(1<<20), drop); !errors.Is(err, ErrSealed) {
 		t.Errorf("wrong key: %v", err)
 	}
 }
@@ -391,7 +393,7 @@ func FuzzDecode(f *testing.F) {
 		if tail && len(data) > 8 { // let the fuzzer past the magic
 			data = append(append([]byte("PARE"), data...), "PARE"...)
 		}
-		err := decode(t.Context(), data, Key{1}, schema, func(b arrow.RecordBatch) error { b.Release(); return nil })
+		err := decode(t.Context(), data, Key{1}, schema, recycle.New(1<<20), func(b arrow.RecordBatch) error { b.Release(); return nil })
 		if err != nil && !errors.Is(err, ErrSealed) {
 			t.Error(err)
 		}

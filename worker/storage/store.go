@@ -98,9 +98,14 @@ func (p *inPieces) WriteTo(w io.Writer) (total int64, err error) {
 
 // Get reads an object of at most limit bytes.
 func (s *Store) Get(ctx context.Context, key string, limit int64) ([]byte, error) {
+	return s.GetInto(ctx, key, limit, func(n int) []byte { return make([]byte, n) })
+}
+
+// GetInto does so into memory that room gives for a body of n bytes.
+func (s *Store) GetInto(ctx context.Context, key string, limit int64, room func(n int) []byte) ([]byte, error) {
 	var body []byte
 	err := s.try(ctx, func(ctx context.Context) (err error) {
-		body, err = s.get(ctx, key, limit)
+		body, err = s.get(ctx, key, limit, room)
 		return err
 	})
 	if err != nil {
@@ -109,7 +114,7 @@ func (s *Store) Get(ctx context.Context, key string, limit int64) ([]byte, error
 	return body, nil
 }
 
-func (s *Store) get(ctx context.Context, key string, limit int64) ([]byte, error) {
+func (s *Store) get(ctx context.Context, key string, limit int64, room func(n int) []byte) ([]byte, error) {
 	r, err := s.bucket.NewReader(ctx, key, nil)
 	if err != nil {
 		return nil, err
@@ -118,7 +123,7 @@ func (s *Store) get(ctx context.Context, key string, limit int64) ([]byte, error
 	if r.Size() > limit {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, r.Size(), limit)
 	}
-	body := make([]byte, r.Size())
+	body := room(int(r.Size()))
 	_, err = io.ReadFull(r, body)
 	return body, err
 }
