@@ -245,7 +245,7 @@ func (d *decider) temporal(e *plan.Call, args []fact) fact {
 		if out.role == constant {
 			return out
 		}
-		return fact{role: moment, unit: unit, low: -inf, high: inf}
+		return fact{role: moment, unit: unit, shifted: out.shifted, low: -inf, high: inf}
 	case "date_part":
 		low, high := partRange(unit)
 		return fact{role: count, low: low, high: high, scale: 1, grain: 1}
@@ -288,9 +288,20 @@ func (d *decider) shift(e *plan.Call, f fact, s *plan.Step) fact {
 			"Use INTERVAL in whole units of a "+f.unit+".")
 		return fact{role: bad}
 	}
+	if f.shifted += math.Abs(float64(s.Count)) * years[s.Unit]; f.shifted > maxShift {
+		d.refuse(refusal.LimitExceeded, s.Span, f.from, "intervals", fmt.Sprintf("Intervals move a time by %d years at most.", maxShift), "Write a smaller INTERVAL.")
+		return fact{role: bad}
+	}
 	f.bare = false
 	return f
 }
+
+// maxShift is how far intervals may move a time: what they lead to stays within what an engine can compute with, whatever the data.
+const maxShift = 100_000
+
+// years are the lengths of the units of intervals.
+var years = map[string]float64{"second": 1 / 31_556_952., "minute": 60 / 31_556_952., "hour": 3600 / 31_556_952., "day": 86_400 / 31_556_952., "week": 604_800 / 31_556_952.,
+	"month": 1 / 12., "quarter": 1 / 4., "year": 1}
 
 func coarserHint(op string, f fact) string {
 	if op == "date_trunc" {

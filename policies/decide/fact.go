@@ -36,6 +36,7 @@ type fact struct {
 	scale     float64    // numbers: step; 0 unknown
 	grain     float64    // measures: step at which filters and keys may use it; 0: none
 	unit      string     // moments: grain
+	shifted   float64    // moments: years that intervals have moved it, at most
 	bare      bool       // a column itself, not computed
 	prefix    int        // dimensions: usable through left(x, n) with n at most this; 0: freely
 	namespace string     // identifiers

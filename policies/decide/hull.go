@@ -36,7 +36,7 @@ func hull(a, b fact) (fact, bool) {
 	}
 	out.grain, out.unit, out.prefix = sameGrain(a, b), finestUnit(a, b), shortest(a.prefix, b.prefix)
 	out.inner, out.each = bothInner(a, b)
-	out.exact = exactly(a, b)
+	out.exact, out.shifted = exactly(a, b), math.Max(a.shifted, b.shifted)
 	return out, true
 }
 

@@ -152,6 +152,7 @@ func (d *decider) unitEquality(e plan.Expr, all, left, right *relation) bool {
 	}
 	d.exempt[e] = true
 	if left.namespace == right.namespace {
+		d.meet(c, all.cols[a.Index], all.cols[b.Index])
 		return true
 	}
 	d.refuse(refusal.NamespaceMismatch, c.Span, all.cols[a.Index].from, "section 4",

@@ -35,6 +35,7 @@ type relation struct {
 	alone     map[string]bool    // datasets with a use that no INNER, EXISTS or IN joins with another owner's data
 	datasets  map[string]bool    // protected datasets that were read
 	repeats   []string           // notes: joins that repeat rows
+	factors   int                // datasets of several rows a unit of which each row meets each of the others
 	policies  []*document.Policy // of the protected datasets
 	unit      int                // the first column that holds the unit
 }
@@ -75,6 +76,9 @@ func (d *decider) scan(r *plan.Scan) *relation {
 		out.owners, out.certain, out.asked = set(p.Owner), set(p.Owner), set(p.Owner)
 		out.alone, out.datasets = set(r.Dataset), set(r.Dataset)
 		out.policies = []*document.Policy{p}
+		if !p.Unit.Unique {
+			out.factors = 1
+		}
 	}
 	for i, c := range r.Columns {
 		if p.Unit.None {
@@ -256,7 +260,7 @@ func (d *decider) unite(out, in *relation, span refusal.Span) {
 	for i := range cols {
 		cols[i].fixed = units[i]
 	}
-	out.cols = cols
+	out.cols, out.factors = cols, max(out.factors, in.factors)
 	out.owners, out.certain = union(out.owners, in.owners), common(out.certain, in.certain)
 	reads(out, out, in)
 }
@@ -341,7 +345,7 @@ func (d *decider) innerAggregate(r *plan.Aggregate, in *relation) *relation {
 		out.cols = append(out.cols, f)
 	}
 	if oneRow {
-		out.key = nil
+		out.key, out.factors = nil, 0
 	}
 	for _, a := range r.Aggs {
 		f := d.innerAgg(a, in)

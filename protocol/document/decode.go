@@ -120,6 +120,12 @@ func (d *decoder) entries(n ast.Node, path string) ([]*ast.MappingValueNode, err
 	return values, nil
 }
 
+// missing are keys that are looked for and not there, and why.
+var missing = map[string]string{
+	"then.then": "a namespace has two identifiers at most, since a third would be linked through the second; choose the two that most rows have, and upload data that has another one alone " +
+		"as a dataset of a namespace of its own (docs/adr/0023-two-identifiers.md)",
+}
+
 func (d *decoder) structure(n ast.Node, v reflect.Value, path string) error {
 	entries, err := d.entries(n, path)
 	if err != nil {
@@ -137,6 +143,9 @@ func (d *decoder) structure(n ast.Node, v reflect.Value, path string) error {
 	for _, e := range entries {
 		k, _ := textOf(e.Key)
 		i, ok := fields[k]
+		if why, missed := missing[path[strings.LastIndexByte(path, '.')+1:]+"."+k]; missed && !ok {
+			return d.errorf(e.Key, "%s: %s", join(path, k), why)
+		}
 		if !ok {
 			return d.errorf(e.Key, "%s: unknown key %q; known here: %s", path, k, strings.Join(names, ", "))
 		}

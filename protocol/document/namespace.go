@@ -128,7 +128,7 @@ func warnNamespace(c checker, path string, n Namespace) {
 	}
 	if n.Then != nil {
 		c.add(path+".then", "a person known by "+n.Then.Name+" alone in one dataset and by the first identifier in another is two units: joins miss this person, and the loss counts up to four times",
-			"fill the first identifier in wherever it is known")
+			"fill the first identifier in wherever it is known; an owner who knows both can upload a second dataset with identifier: "+n.Then.Name+", which joins those that know no more")
 	}
 }
 
@@ -149,7 +149,7 @@ func checkUnitIdentifiers(c checker, p *Policy, n Namespace) {
 		return
 	}
 	if !c.require(n.Then != nil && p.Unit.Identifier == "", "unit.then", "there is no identifier after that of the unit column: "+known,
-		"add then to the namespace, or remove this") {
+		"name a second identifier in the namespace (then), which is the most there can be, or remove this") {
 		return
 	}
 	col, ok := p.Columns[p.Unit.Then]

@@ -134,6 +134,15 @@ func TestJSONRefuses(t *testing.T) {
 	}
 }
 
+// A third identifier is asked for often enough to be told why there is none.
+func TestThirdIdentifier(t *testing.T) {
+	text := "namespaces:\n  person: {normalize: email, then: {name: phone, normalize: phone_e164, then: {name: customer}}}\n"
+	_, _, err := document.ParseManifest("manifest.yaml", []byte(text))
+	if err == nil || !strings.Contains(err.Error(), "manifest.yaml:2:") || !strings.Contains(err.Error(), "namespaces.person.then.then: a namespace has two identifiers at most") {
+		t.Error(err)
+	}
+}
+
 func FuzzParsePolicy(f *testing.F) {
 	f.Add([]byte("kind: Policy\nunit: {column: id, namespace: p}\ncolumns:\n  a: {type: integer, role: dimension, domain: {from: 0, to: 3}}\n"))
 	f.Add([]byte("unit: none\nbudget: {rho: 1e-6}\n# c\nrelease:\n  min_units: 10\n"))

@@ -233,7 +233,7 @@ func (q *bounded) keyedHash(unit string, keys []string) string {
 		text := "CAST(" + k + " AS VARCHAR)"
 		switch q.Keys[i].Type() {
 		case plan.Date, plan.Timestamp:
-			text = "CAST(epoch_us(" + k + ") AS VARCHAR)"
+			text = "CAST(TRY(epoch_us(" + k + ")) AS VARCHAR)"
 		case plan.Double:
 			text = "CAST(TRY_CAST(floor(" + k + ") AS HUGEINT) AS VARCHAR)"
 		}

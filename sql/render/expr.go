@@ -18,7 +18,8 @@ var sqlTypes = map[plan.Type]string{
 // column prints the column of an input.
 type column func(index int) string
 
-// expr prints a scalar expression. What could fail in the engine is under TRY, so that it is NULL as in sql/eval.
+// expr prints a scalar expression. What could fail in the engine is NULL as in sql/eval, and is so by TRY_CAST wherever data or constants can
+// make it fail: a failure under TRY takes some ten thousand times as long as a value, and time would tell how many rows failed.
 func expr(e plan.Expr, col column) string {
 	switch e := e.(type) {
 	case *plan.Col:
@@ -47,7 +48,7 @@ func typed(e plan.Expr, t plan.Type, col column) string {
 	if e.Type() == t || t == plan.Null {
 		return expr(e, col)
 	}
-	return "CAST(" + expr(e, col) + " AS " + sqlTypes[t] + ")"
+	return "TRY_CAST(" + expr(e, col) + " AS " + sqlTypes[t] + ")"
 }
 
 func castSQL(e *plan.Cast, col column) string {
@@ -127,9 +128,9 @@ func call(e *plan.Call, col column) string {
 	case "+", "-", "*", "/":
 		return arithmetic(e, args)
 	case "neg":
-		return wholeTry(e, "(-"+wide(e.Args[0], args[0])+")")
+		return whole(e, "(-"+wide(e.Args[0], args[0])+")")
 	case "abs":
-		return wholeTry(e, "abs("+wide(e.Args[0], args[0])+")")
+		return whole(e, "abs("+wide(e.Args[0], args[0])+")")
 	case "floor", "ceil", "round", "lower", "upper", "trim", "left":
 		return e.Op + "(" + strings.Join(args, ", ") + ")"
 	case "coalesce", "least", "greatest":
@@ -140,26 +141,25 @@ func call(e *plan.Call, col column) string {
 	case "clamp":
 		return fmt.Sprintf("CASE WHEN %[1]s IS NOT NULL THEN least(greatest(%[1]s, %[2]s), %[3]s) END", args[0], args[1], args[2])
 	case "date_trunc":
-		return "CAST(date_trunc(" + args[0] + ", " + args[1] + ") AS " + sqlTypes[e.T] + ")"
-	case "date_diff":
-		return "date_diff(" + strings.Join(args, ", ") + ")"
-	case "date_part":
-		return "date_part(" + strings.Join(args, ", ") + ")"
+		return "TRY(CAST(date_trunc(" + args[0] + ", " + args[1] + ") AS " + sqlTypes[e.T] + "))"
+	case "date_diff", "date_part": // they fail at the ends of the calendar, where intervals and casts can lead
+		return "TRY(" + e.Op + "(" + strings.Join(args, ", ") + "))"
 	}
 	return "NULL"
 }
 
-// wide makes integers of 64 bits before they are computed with: what a plan calls a bigint may be a 32-bit integer in the engine.
+// wide makes integers of 128 bits before they are computed with: no sum, difference or product of two integers of 64 bits fails then.
 func wide(e plan.Expr, printed string) string {
-	if c, ok := e.(*plan.Col); e.Type().Whole() && (!ok || c.T != plan.Bigint) {
-		return "CAST(" + printed + " AS BIGINT)"
+	if e.Type().Whole() {
+		return "CAST(" + printed + " AS HUGEINT)"
 	}
 	return printed
 }
 
-func wholeTry(e plan.Expr, printed string) string {
+// whole takes what was computed of wide integers back to 64 bits.
+func whole(e plan.Expr, printed string) string {
 	if e.Type().Whole() {
-		return "TRY(" + printed + ")"
+		return "TRY_CAST(" + printed + " AS BIGINT)"
 	}
 	return printed
 }
@@ -171,6 +171,8 @@ func arithmetic(e *plan.Call, args []string) string {
 	if e.Op == "/" {
 		return "(CAST(" + args[0] + " AS DOUBLE) / CAST(" + args[1] + " AS DOUBLE))"
 	}
-	printed := "(" + wide(e.Args[0], args[0]) + " " + e.Op + " " + wide(e.Args[1], args[1]) + ")"
-	return wholeTry(e, printed)
+	if !e.Type().Whole() {
+		return "(" + args[0] + " " + e.Op + " " + args[1] + ")"
+	}
+	return whole(e, "("+wide(e.Args[0], args[0])+" "+e.Op+" "+wide(e.Args[1], args[1])+")")
 }

@@ -165,13 +165,20 @@ func (l loading) dictionaries(table render.Table) []string {
 	return out
 }
 
-// items prints the columns of the rows as they come, texts as codes. A text that the policy no longer declares is NULL.
+// items prints the columns of the rows as they come, texts as codes. A text that the policy no longer declares is NULL, and so is a time
+// outside the years 1 to 9999: of such the engine can't compute the grain, and fails.
 func (l loading) items(table render.Table, schema *arrow.Schema) string {
 	out := make([]string, schema.NumFields())
 	for i, field := range schema.Fields() {
 		out[i] = render.Identifier(field.Name)
 		if _, coded := table.Codes[field.Name]; coded {
 			out[i] = fmt.Sprintf("TRY_CAST(%[1]s AS %[2]s) AS %[1]s", out[i], l.dictionary(field.Name))
+		}
+		switch field.Type.ID() {
+		case arrow.DATE32:
+			out[i] = fmt.Sprintf("CASE WHEN %[1]s BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN %[1]s END AS %[1]s", out[i])
+		case arrow.TIMESTAMP:
+			out[i] = fmt.Sprintf("CASE WHEN %[1]s >= TIMESTAMP '0001-01-01' AND %[1]s < TIMESTAMP '10000-01-01' THEN %[1]s END AS %[1]s", out[i])
 		}
 	}
 	return strings.Join(out, ", ")

@@ -158,8 +158,10 @@ func (g *writer) windowFunction(s source) (string, column) {
 // union unites two queries with the same columns: a unit, a text and a number.
 func (g *writer) union(depth int) (string, []column) {
 	names := []string{g.fresh("c"), g.fresh("c"), g.fresh("c")}
+	most := 0
 	part := func() string {
 		s := g.from(depth - 1)
+		most = max(most, s.factors)
 		label, amount := "'"+pick(g.c, "a", "b")+"'", "1"
 		if texts := s.of(text); len(texts) > 0 && g.c.Percent(70) {
 			label = pick(g.c, texts...).name
@@ -169,5 +171,7 @@ func (g *writer) union(depth int) (string, []column) {
 		}
 		return fmt.Sprintf("SELECT %s AS %s, %s AS %s, %s AS %s FROM %s%s", s.unit(), names[0], label, names[1], amount, names[2], s.sql, g.where(s))
 	}
-	return part() + " UNION ALL " + part(), []column{{kind: unitKind, name: names[0]}, {kind: text, name: names[1]}, {kind: blended, name: names[2]}}
+	query := part() + " UNION ALL " + part()
+	g.rows = most
+	return query, []column{{kind: unitKind, name: names[0]}, {kind: text, name: names[1]}, {kind: blended, name: names[2]}}
 }

@@ -27,12 +27,14 @@ type writer struct {
 	names int
 	scans int
 	top   bool
+	rows  int // factors of the source that was written last
 }
 
 // source is a table expression with an alias, and the columns that it has. All of its names are new.
 type source struct {
 	sql     string
 	columns []column
+	factors int // datasets with several rows a unit of which each row meets each
 }
 
 func (g *writer) fresh(prefix string) string {
@@ -56,11 +58,23 @@ func (s source) unit() string { return s.of(unitKind)[0].name }
 
 // from is one source, or a join of two.
 func (g *writer) from(depth int) source {
+	s := g.joined(depth)
+	g.rows = s.factors
+	return s
+}
+
+// maxFactors is how many relations with several rows a unit may be joined.
+const maxFactors = 3
+
+func (g *writer) joined(depth int) source {
 	left := g.table(depth)
 	if g.scans >= bind.MaxRelations-2 || g.c.Percent(45) {
 		return g.public(left)
 	}
 	right := g.table(depth - 1)
+	if left.factors+right.factors > maxFactors {
+		return g.public(left)
+	}
 	kind, outer := "JOIN", g.c.Percent(35)
 	if outer {
 		kind = "LEFT JOIN"
@@ -72,7 +86,7 @@ func (g *writer) from(depth int) source {
 	if g.c.Percent(25) {
 		on += " AND " + g.condition(pick(g.c, right.columns[1:]...))
 	}
-	out := source{sql: fmt.Sprintf("%s %s %s ON %s", left.sql, kind, right.sql, on), columns: left.columns}
+	out := source{sql: fmt.Sprintf("%s %s %s ON %s", left.sql, kind, right.sql, on), columns: left.columns, factors: left.factors + right.factors}
 	for _, c := range right.columns {
 		if c.kind == unitKind && outer {
 			c.kind = otherUnit
@@ -91,7 +105,7 @@ func (g *writer) public(s source) source {
 	g.scans++
 	a := g.fresh("p")
 	sql := fmt.Sprintf("%s %s %s %s ON %s.place = %s", s.sql, pick(g.c, "JOIN", "LEFT JOIN"), Public, a, a, pick(g.c, texts...).name)
-	return source{sql, append(append([]column{}, s.columns...), column{kind: text, name: a + ".region"})}
+	return source{sql, append(append([]column{}, s.columns...), column{kind: text, name: a + ".region"}), s.factors}
 }
 
 // table is a dataset, or a query of units over one, as a derived table or a CTE.
@@ -120,9 +134,9 @@ func (g *writer) table(depth int) source {
 	if g.c.Percent(50) {
 		cte := g.fresh("w")
 		g.ctes = append(g.ctes, fmt.Sprintf("%s AS (%s)", cte, query))
-		return source{cte + " " + a, columns}
+		return source{cte + " " + a, columns, g.rows}
 	}
-	return source{fmt.Sprintf("(%s) %s", query, a), columns}
+	return source{fmt.Sprintf("(%s) %s", query, a), columns, g.rows}
 }
 
 func (g *writer) dataset() source {
@@ -130,12 +144,16 @@ func (g *writer) dataset() source {
 	id, a := pick(g.c, g.room.Datasets...), g.fresh("t")
 	p := g.room.Policies[id]
 	n := func(name string) string { return a + "." + name }
+	factors := 1
+	if p.Unit.Unique {
+		factors = 0
+	}
 	return source{id + " " + a, []column{
 		{kind: unitKind, name: n("id")}, {kind: text, name: n("kind")}, {kind: text, name: n("place")}, {kind: code, name: n("code")},
 		{kind: whole, name: n("level"), step: int(*p.Columns["level"].Domain.To)}, {kind: stepped, name: n("amount"), step: 10},
 		{kind: stepped, name: n("years"), step: 5, floor: true}, {kind: loose, name: n("score")},
 		{kind: moment, name: n("at"), unit: p.Columns["at"].Grain},
-	}}
+	}, factors}
 }
 
 // where is up to two conditions and sometimes an EXISTS or an IN.
