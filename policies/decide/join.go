@@ -24,6 +24,9 @@ func (d *decider) join(r *plan.Join) *relation {
 	return d.unitJoin(r, left, right)
 }
 
+// maxFactors bounds what the rows of one unit can become: a query that fails, or takes hours, where one unit has many rows would tell of it.
+const maxFactors = 3
+
 // both is the relation whose columns are those of left and then right, as conditions of a join see them.
 func both(left, right *relation) *relation {
 	out := *left
@@ -66,6 +69,10 @@ func (d *decider) unitJoin(r *plan.Join, left, right *relation) *relation {
 		out.key = append([]int{}, left.key...)
 		for _, k := range right.key {
 			out.key = append(out.key, k+len(left.cols))
+		}
+		if out.factors = left.factors + right.factors; out.factors > maxFactors {
+			d.refuse(refusal.LimitExceeded, r.Span, nil, "rows of a unit", fmt.Sprintf("The joins repeat rows: of more than %d relations with several rows a unit, each row meets each.", maxFactors),
+				"Group by the identifier before joining, or use EXISTS.")
 		}
 		if !left.keyed && !right.keyed {
 			out.repeats = append(out.repeats, "The join repeats rows: each row of one side meets every row of the same unit on the other.")
@@ -206,7 +213,7 @@ func (d *decider) publicJoin(r *plan.Join, left, right *relation) *relation {
 	}
 	out := *all
 	reads(&out, left, right)
-	out.kind, out.namespace, out.owners, out.certain = perUnit, protected.namespace, protected.owners, protected.certain
+	out.kind, out.namespace, out.owners, out.certain, out.factors = perUnit, protected.namespace, protected.owners, protected.certain, protected.factors
 	out.keyed, out.key, out.simple = false, nil, false
 	for i := range out.cols {
 		if (i < width) == (left.kind == public) {
