@@ -2,12 +2,14 @@
 # PROGRAM: concordat, concordat-coordinator, concordat-worker, marblerun-coordinator, versitygw.
 #
 # The tags name versions; who wants the very same bases each time gives them by digest, such as
-# GO_IMAGE=golang@sha256:…, see docs/OPERATIONS.md. Dockerfile.prebuilt puts binaries of `make build` into images.
+# GO_IMAGE=golang@sha256:…, see docs/OPERATIONS.md. Mirrors of npm's registry and of Go's modules are arguments, too: what comes from them is
+# compared with the digests in package-lock.json and go.sum. Dockerfile.prebuilt puts binaries of `make build` into images.
 ARG NODE_IMAGE=node:20.20.2-bookworm-slim
 ARG GO_IMAGE=golang:1.26.8-bookworm
 ARG BASE_IMAGE=debian:bookworm-slim
 
 FROM ${NODE_IMAGE} AS pages
+ARG NPM_CONFIG_REGISTRY
 WORKDIR /src/ui/web
 COPY ui/web/package.json ui/web/package-lock.json ./
 RUN npm ci --silent --no-audit --no-fund
@@ -15,6 +17,7 @@ COPY ui/web ./
 RUN npx vite build --logLevel warn
 
 FROM ${GO_IMAGE} AS build
+ARG GOPROXY
 ARG SOURCE_DATE_EPOCH=0
 WORKDIR /src
 COPY . .

@@ -193,6 +193,11 @@ bin/concordat:
 compose-test: build $(TOOLS)/versitygw-$(VERSITYGW)/versitygw
 	@cd integration && CONCORDAT_COMPOSE=1 go test $(TAGS) -run '^TestCompose' -count 1 -v -timeout 1h .
 
+## compose-source-test: the images from source by Dockerfile, in containers of Debian with this machine's Go and Node; the bytes of bin/ have to come out
+.PHONY: compose-source-test
+compose-source-test: build
+	@cd integration && CONCORDAT_COMPOSE=source go test $(TAGS) -run '^TestComposeFromSource$$' -count 1 -v -timeout 2h .
+
 ## stores: the object store against versitygw (S3) and Azurite (Azure), each a server of its own, which it installs into .tools
 .PHONY: stores
 stores: $(TOOLS)/versitygw-$(VERSITYGW)/versitygw

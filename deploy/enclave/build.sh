@@ -9,6 +9,7 @@ bin=$(realpath "$1") out=$2 key=${3:-}
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$out"
 out=$(realpath "$out")
+rm -f "$out/measurements"
 missing=()
 
 render() { # NAME SIZE THREADS VAULTS
@@ -25,7 +26,10 @@ sign() { # NAME
   if ! command -v gramine-sgx-sign >/dev/null; then missing+=("gramine-sgx-sign"); return; fi
   if [ -z "$key" ]; then missing+=("a signing key (KEY=FILE)"); return; fi
   gramine-sgx-sign --key "$key" --manifest "$out/$1.manifest" --output "$out/$1.manifest.sgx" >/dev/null
-  echo "measured   $1 $(gramine-sgx-sigstruct-view --output-format toml "$out/$1.sig" | sed -n 's/^mr_enclave = "\(.*\)"/\1/p')"
+  local enclave
+  enclave=$(gramine-sgx-sigstruct-view --output-format toml "$out/$1.sig" | sed -n 's/^mr_enclave = "\(.*\)"/\1/p')
+  echo "measured   $1 $enclave"
+  echo "$enclave  $1" >> "$out/measurements" # as `concordat mesh setup --measurements` reads them; MarbleRun's own UniqueID is added by hand
 }
 
 command -v gramine-manifest >/dev/null || missing+=("gramine-manifest")
