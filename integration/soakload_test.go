@@ -36,7 +36,8 @@ func TestSoakLoad(t *testing.T) {
 	defer enough()
 	lasts := soakFor(t)
 	calm := lasts / 2
-	end, restart := time.Now().Add(lasts), time.Now().Add(lasts/20)
+	last := time.Now() // when a process was restarted
+	end, restart := last.Add(lasts), last.Add(lasts/20)
 	names := restartable(l.m)
 	l.ask(ctx)
 	tick := time.NewTicker(lasts / 600)
@@ -57,7 +58,8 @@ func TestSoakLoad(t *testing.T) {
 				t.Fatal(err)
 			}
 			l.m.Leader()
-			names, restart = names[1:], time.Now().Add(calm/8)
+			last = time.Now()
+			names, restart = names[1:], last.Add(calm/8)
 		}
 	}
 	enough()
@@ -67,7 +69,7 @@ func TestSoakLoad(t *testing.T) {
 		t.Errorf("%v were not restarted: make SOAK longer", names)
 	}
 	t.Logf("%d questions, %d uploads, %d processes restarted", l.total, l.goods.uploads, len(restartable(l.m)))
-	l.seen.still(t, max(30*time.Second, lasts/12))
+	l.seen.still(t, last.Add(max(30*time.Second, lasts/12)))
 	l.goods.objects(t, l.m)
 	l.seen.disks(t, l.m)
 	l.seen.workers(t, l.m)

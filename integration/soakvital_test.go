@@ -44,11 +44,11 @@ var levels = []struct {
 const (
 	heapMetric   = "go_gc_heap_live_bytes"
 	appliedIndex = "concordat_raft_applied_index"
-	collections  = "go_gc_cycles_total_gc_cycles_total"
+	collections  = "go_gc_duration_seconds_count"
 
 	// heapPerByte is how many bytes of heap a state takes at most for each byte of its snapshot: TestHeapOfTheState of coordinator/bench
 	// measures it, and holds the state alone to it.
-	heapPerByte = 2
+	heapPerByte = 1.6
 )
 
 // metricsOf are the addresses of processes' metrics.
@@ -131,13 +131,13 @@ func (v *vitals) stateBytes(index float64) float64 {
 	return a.Y + (b.Y-a.Y)*(index-a.X)/(b.X-a.X)
 }
 
-// still says that nothing rises without end: what each process told since it settled, as long as nobody restarted it, lies along a line that does
+// still says that nothing rises without end: what each process told since the mesh had settled after the last restart lies along a line that does
 // not rise beyond doubt; the heap of a coordinator by what its state takes.
-func (v *vitals) still(t *testing.T, settle time.Duration) {
+func (v *vitals) still(t *testing.T, settled time.Time) {
 	for _, name := range slices.Sorted(mapsKeys(v.of)) {
 		all := v.of[name]
 		life := slices.DeleteFunc(slices.Clone(all), func(x vital) bool {
-			return x.started != all[len(all)-1].started || x.at.Sub(time.Unix(int64(x.started), 0)) < settle
+			return x.started != all[len(all)-1].started || x.at.Before(settled)
 		})
 		if len(life) == 0 {
 			t.Errorf("%s did not live long enough to be judged: make SOAK longer", name)

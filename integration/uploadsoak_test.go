@@ -2,9 +2,13 @@
 
 package integration_test
 
-import "testing"
+import (
+	"testing"
 
-// TestSoakUpload sends 2 GB and kills twenty times.
+	"concordat.dev/integration/harness"
+)
+
+// TestSoakUpload sends 2 GB to an object store that speaks S3, and kills twenty times.
 func TestSoakUpload(t *testing.T) {
-	interruptedUpload(t, 2<<30, 0, 20)
+	interruptedUpload(t, harness.UpWith(t, harness.NewStore(t)), 2<<30, 0, 20)
 }

@@ -32,14 +32,22 @@ type Mesh struct {
 	Founder key.Private // may propose where there is no manifest yet
 	// Witnesses are told to coordinators by Again.
 	Witnesses []mesh.Witness
-	tb        testing.TB
-	bin       string
+	// Store is the object store where it is a process of its own.
+	Store *Store
+	tb    testing.TB
+	bin   string
 }
 
 // Up starts a new mesh, which ends with the test.
 func Up(tb testing.TB) *Mesh {
 	tb.Helper()
-	m := &Mesh{Home: tb.TempDir(), Founder: NewKey(tb), tb: tb, bin: Binaries(tb)}
+	return UpWith(tb, nil)
+}
+
+// UpWith starts a new mesh on an object store; nil is a folder below Home.
+func UpWith(tb testing.TB, store *Store) *Mesh {
+	tb.Helper()
+	m := &Mesh{Home: tb.TempDir(), Founder: NewKey(tb), Store: store, tb: tb, bin: Binaries(tb)}
 	m.Again()
 	tb.Cleanup(func() {
 		if err := m.Down(); err != nil {
@@ -52,7 +60,7 @@ func Up(tb testing.TB) *Mesh {
 // Again brings the mesh up, or up again after Down.
 func (m *Mesh) Again() {
 	m.tb.Helper()
-	up, err := mesh.Up(m.tb.Context(), mesh.Options{Home: m.Home, Bin: m.bin, Attached: true, Founders: []string{m.Founder.Public().String()}, Witnesses: m.Witnesses})
+	up, err := mesh.Up(m.tb.Context(), mesh.Options{Home: m.Home, Bin: m.bin, Attached: true, Founders: []string{m.Founder.Public().String()}, Witnesses: m.Witnesses, ObjectStore: m.Store.URL()})
 	if err != nil {
 		m.tb.Fatal(err)
 	}
