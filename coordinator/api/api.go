@@ -116,6 +116,9 @@ func (b bounded) Apply(ctx context.Context, command []byte) ([]byte, error) {
 // maxRequest bounds a call's message in bytes; a manifest with its policies is the largest.
 const maxRequest = 16 << 20
 
+// maxAnonymous bounds the message of a call of nobody, in bytes: those ask for little.
+const maxAnonymous = 64 << 10
+
 // New makes the calls of a coordinator.
 func New(cfg Config) *API {
 	cfg.Replica = bounded{cfg.Replica}
@@ -167,11 +170,14 @@ func (a *API) authenticated(next http.Handler) http.Handler {
 		if moved := a.moved(r.URL.Path); moved != nil {
 			err = moved
 		}
+		nobody := r.Header.Get(authn.HeaderKey) == ""
+		if _, page := signin.From(r.Context()); nobody && !page {
+			r.Body = http.MaxBytesReader(w, r.Body, maxAnonymous)
+		}
 		switch {
 		case err == nil:
 			v.Handler(next).ServeHTTP(w, r)
-		case anonymous(r) && r.Header.Get(authn.HeaderKey) == "":
-			r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
+		case anonymous(r) && nobody:
 			next.ServeHTTP(w, r)
 		default:
 			_ = writer.Write(w, r, a.tellMoved(fault.Connect(err))) // the peer may be gone

@@ -193,17 +193,23 @@ func (g *gate) admit(ctx context.Context, op operation, collaboration string) (a
 	return who, err
 }
 
-// admitAny is admit for what belongs to no collaboration: being known in one of them is enough.
+// admitAny is admit for what belongs to no collaboration: having a role for it in one of them is enough.
 func (g *gate) admitAny(ctx context.Context, op operation) (actor, error) {
+	in := ""
 	if who, ok := caller(ctx); ok {
 		for _, id := range g.state.Collaborations() {
 			known := who
-			if m, found := g.state.Newest(id); found && known.knownIn(m) {
+			m, found := g.state.Newest(id)
+			if !found || !known.knownIn(m) {
+				continue
+			}
+			if slices.ContainsFunc(rules[op].roles, known.is) {
 				return g.admit(ctx, op, id)
 			}
+			in = id
 		}
 	}
-	return g.admit(ctx, op, "")
+	return g.admit(ctx, op, in)
 }
 
 func (a *actor) knownIn(m state.Manifest) bool {

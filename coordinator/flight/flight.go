@@ -24,6 +24,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
+	"concordat.dev/coordinator/listen"
 	"concordat.dev/protocol/answer"
 	"concordat.dev/protocol/document"
 	"concordat.dev/protocol/fault"
@@ -84,7 +85,7 @@ func Listen(cfg Config, address string) (*Server, error) {
 		return nil, fmt.Errorf("flight: listen: %w", err)
 	}
 	people := authenticator{cfg.Asker, cfg.Logger}
-	s := &Server{listener: newBounded(l, maxConnections), grpc: grpc.NewServer(
+	s := &Server{listener: listen.Bounded(l, maxConnections), grpc: grpc.NewServer(
 		grpc.Creds(credentials.NewTLS(cfg.TLS)), grpc.ConnectionTimeout(handshakeLimit),
 		grpc.UnaryInterceptor(people.unary), grpc.StreamInterceptor(people.stream),
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxConcurrentStreams(maxStreams), grpc.MaxHeaderListSize(maxHeaders),

@@ -1,4 +1,9 @@
-package flight
+// Package listen bounds what strangers cost a coordinator before anybody knows who they are: connections, and the time that a body takes to arrive.
+//
+// Invariant: connections to one listener never take the file descriptors that the ledger needs; a request whose body stalls ends.
+//
+// Sees: ciphertext, metadata
+package listen
 
 import (
 	"net"
@@ -11,7 +16,8 @@ type bounded struct {
 	free chan struct{}
 }
 
-func newBounded(l net.Listener, limit int) net.Listener {
+// Bounded has a listener hold so many connections at most.
+func Bounded(l net.Listener, limit int) net.Listener {
 	return bounded{l, make(chan struct{}, limit)}
 }
 

@@ -1,9 +1,11 @@
-package flight
+package listen_test
 
 import (
 	"io"
 	"net"
 	"testing"
+
+	"concordat.dev/coordinator/listen"
 )
 
 // One connection more than the limit is closed at once, and its place is free again when another one ends.
@@ -12,7 +14,7 @@ func TestBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := newBounded(inner, 1)
+	l := listen.Bounded(inner, 1)
 	defer func() { _ = l.Close() }()
 	accepted := make(chan net.Conn)
 	go func() {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"concordat.dev/coordinator/api"
+	"concordat.dev/coordinator/listen"
 	"concordat.dev/coordinator/raft"
 	"concordat.dev/coordinator/seal"
 	"concordat.dev/coordinator/state"
@@ -55,10 +57,12 @@ func recoverDisk(ctx context.Context, cfg Config, identity *marble.Identity, log
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "waits for a signed recovery", http.StatusServiceUnavailable)
 	})
-	mux.Handle(concordatv1connect.NewNodeServiceHandler(r))
+	mux.Handle(concordatv1connect.NewNodeServiceHandler(r, connect.WithReadMaxBytes(maxRecover)))
+	l = listen.Bounded(l, maxConnections)
 	h := &http.Server{
-		Handler: mux, TLSConfig: identity.PublicTLS(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
-		ErrorLog: stdlog.New(log.With().Str("listener", cfg.Listen.API).Logger(), "", 0),
+		Handler: listen.Steady(listen.People, mux), TLSConfig: identity.PublicTLS(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeaders,
+		ErrorLog:       stdlog.New(log.With().Str("listener", cfg.Listen.API).Logger(), "", 0),
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- h.ServeTLS(l, "", "") }()
@@ -106,8 +110,6 @@ func (r *recovery) Self(context.Context, *connect.Request[concordatv1.SelfReques
 
 // Recover implements NodeService.
 func (r *recovery) Recover(_ context.Context, in *connect.ClientStream[concordatv1.RecoverChunk]) (*connect.Response[concordatv1.RecoverResponse], error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	done, err := r.take(in)
 	if err != nil {
 		r.log.Warn().Err(err).Msg("a recovery was refused")
@@ -135,12 +137,19 @@ func (r *recovery) take(in *connect.ClientStream[concordatv1.RecoverChunk]) (sta
 	if len(said.Voters) == 0 || said.Voters[0].Key != r.disk.Key() {
 		return state.NodeChange{}, fault.Newf(op, fault.Conflict, "the first of its voters is to hold the state, and is not this coordinator, %s", r.disk.Key())
 	}
-	if r.disk.Empty() {
-		if err := r.restore(in); err != nil {
+	backup, err := r.begin(in)
+	if err != nil {
+		return state.NodeChange{}, err
+	}
+	r.mu.Lock() // whoever holds it from here on has a backup of this mesh, or has sent all
+	defer r.mu.Unlock()
+	switch {
+	case backup != nil && !r.disk.Empty():
+		return state.NodeChange{}, fault.Newf(op, fault.Conflict, "another backup was restored here meanwhile")
+	case backup != nil:
+		if err := r.disk.Restore(backup); err != nil {
 			return state.NodeChange{}, fault.New(op, fault.Invalid, err)
 		}
-	} else if in.Receive() {
-		return state.NodeChange{}, fault.Newf(op, fault.Conflict, "this coordinator's disk holds a state: empty its folder to restore a backup, or recover without one")
 	}
 	var done state.NodeChange
 	err = r.disk.Recover(voters(said), func() (err error) {
@@ -160,13 +169,31 @@ func voters(said membership.Statement) []raft.Voter {
 	return out
 }
 
-// restore reads the sealed part of a backup into the state.
-func (r *recovery) restore(in *connect.ClientStream[concordatv1.RecoverChunk]) error {
-	plain, err := r.root.Key(seal.Backup).Reader(&received{in: in})
-	if err != nil {
-		return fmt.Errorf("no backup of this mesh came: %w", err)
+// maxRecover bounds one message of a recovery in bytes; backups come in many.
+const maxRecover = 4 << 20
+
+// begin opens the backup that follows the statement, where this disk is empty; no reader where it holds a state and nothing follows. The first piece has
+// been read and is of this mesh.
+func (r *recovery) begin(in *connect.ClientStream[concordatv1.RecoverChunk]) (io.Reader, error) {
+	const op = "recover"
+	r.mu.Lock()
+	empty := r.disk.Empty()
+	r.mu.Unlock()
+	if !empty {
+		if in.Receive() {
+			return nil, fault.Newf(op, fault.Conflict, "this coordinator's disk holds a state: empty its folder to restore a backup, or recover without one")
+		}
+		return nil, nil //nolint:nilnil // no backup is an answer
 	}
-	return r.disk.Restore(plain)
+	sealed, err := r.root.Key(seal.Backup).Reader(&received{in: in})
+	if err != nil {
+		return nil, fault.New(op, fault.Invalid, fmt.Errorf("no backup of this mesh came: %w", err))
+	}
+	plain := bufio.NewReader(sealed)
+	if _, err := plain.Peek(1); err != nil {
+		return nil, fault.New(op, fault.Invalid, fmt.Errorf("no backup of this mesh came: %w", err))
+	}
+	return plain, nil
 }
 
 // received reads what a client streams.

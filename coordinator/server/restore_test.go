@@ -34,7 +34,13 @@ func TestWitnessesRefuseWhatARestoreGaveUp(t *testing.T) {
 	await := m.recovering(0)
 	m.self(0, "recovering")
 	said := m.recovery(&concordatv1.SelfResponse{Size: uint64(header.Size), Root: header.Root}, 1, 0, 1, 2)
+	stalled := m.node("", 0).Recover(m.ctx()) // a stranger who says the like and sends nothing more keeps nobody waiting
+	must(t, stalled.Send(&concordatv1.RecoverChunk{Statement: m.signedNodes(said)}))
+	m.self(0, "recovering")
 	must(t, m.recover(0, m.signedNodes(said, "clinic", "registry"), sealed))
+	if _, err := stalled.CloseAndReceive(); err == nil {
+		t.Error("a recovery without a backup was taken")
+	}
 	await()
 	m.self(1, "serving")
 	for _, who := range []string{"clinic", "registry"} {

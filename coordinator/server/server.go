@@ -18,6 +18,7 @@ import (
 	"concordat.dev/coordinator/api"
 	"concordat.dev/coordinator/dispatch"
 	"concordat.dev/coordinator/flight"
+	"concordat.dev/coordinator/listen"
 	ledgerlog "concordat.dev/coordinator/log"
 	"concordat.dev/coordinator/raft"
 	"concordat.dev/coordinator/seal"
@@ -62,6 +63,9 @@ const (
 	idleTimeout     = 2 * time.Minute
 	shutdownTimeout = 10 * time.Second
 	initEvery       = 100 * time.Millisecond
+
+	maxConnections = 2048    // to each listener
+	maxHeaders     = 1 << 16 // bytes
 )
 
 // Run activates the marble and serves until the context ends.
@@ -181,8 +185,9 @@ func (s *Server) serve(address string, handler http.Handler, config *tls.Config)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	l = listen.Bounded(l, maxConnections)
 	h := &http.Server{
-		Handler: handler, TLSConfig: config, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		Handler: listen.Steady(listen.People, handler), TLSConfig: config, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaders,
 		ErrorLog: stdlog.New(s.log.With().Str("listener", address).Logger(), "", 0), // strangers' handshakes
 	}
 	s.http = append(s.http, h)
