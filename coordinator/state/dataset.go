@@ -73,6 +73,10 @@ type Upload struct {
 // forgetUploads is how long closed uploads, and open ones that nobody finishes, are remembered.
 const forgetUploads = 7 * 24 * time.Hour
 
+// maxOpenUploads is how many uploads of one participant are open at a time: with one more the oldest is forgotten. Each keeps a place here and parts in
+// the object store until it ends.
+const maxOpenUploads = 64
+
 // OpenUpload registers an upload whose identity a worker made. The version must be the next one of the dataset.
 type OpenUpload struct {
 	Upload Upload `json:"upload"`
@@ -118,9 +122,29 @@ func (c *change) openUpload(b OpenUpload) (Upload, error) {
 		collab.Datasets[u.Dataset] = d
 	}
 	d.Next = u.Version + 1
+	c.forgetOldest(u.Collaboration, u.Participant)
 	u.State, u.At = UploadOpen, c.now()
 	c.Uploads[u.ID] = &u
 	return u, nil
+}
+
+// forgetOldest ends the oldest open upload of a participant that has as many as there may be.
+func (c *change) forgetOldest(collaboration, participant string) {
+	var oldest *Upload
+	open := 0
+	for _, id := range sortedKeys(c.Uploads) {
+		u := c.Uploads[id]
+		if u.State != UploadOpen || u.Collaboration != collaboration || u.Participant != participant {
+			continue
+		}
+		if open++; oldest == nil || u.At.Before(oldest.At) {
+			oldest = u
+		}
+	}
+	if open >= maxOpenUploads {
+		c.endUpload("forget_upload", oldest)
+		delete(c.Uploads, oldest.ID)
+	}
 }
 
 // uploadEvery is how often a dataset under the threshold mechanism may change: two versions tell what changed between them (PRIVACY.md R10).

@@ -72,6 +72,8 @@ func (s *script) run(d *datadriven.TestData) string {
 		return s.apply("statement", state.Statement{Collaboration: "room", Statement: s.says(d, statement.Action(text(d, "action")))})
 	case "open-upload":
 		return s.apply("open_upload", state.OpenUpload{Upload: s.upload(d)})
+	case "open-uploads":
+		return s.openUploads(d)
 	case "close-upload":
 		return s.closeUpload(d)
 	case "delete":
