@@ -10,5 +10,5 @@ import (
 
 // TestSoakUpload sends 2 GB to an object store that speaks S3, and kills twenty times.
 func TestSoakUpload(t *testing.T) {
-	interruptedUpload(t, harness.UpWith(t, harness.NewStore(t)), 2<<30, 0, 20)
+	interruptedUpload(t, harness.UpWith(t, func(m *harness.Mesh) { m.Store = harness.NewStore(t) }), 2<<30, 0, 20)
 }

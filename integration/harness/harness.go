@@ -32,8 +32,11 @@ type Mesh struct {
 	Founder key.Private // may propose where there is no manifest yet
 	// Witnesses are told to coordinators by Again.
 	Witnesses []mesh.Witness
-	// Store is the object store where it is a process of its own.
+	// Store is the object store; nil is a folder below Home.
 	Store *Store
+	// Traces is where processes send traces, if anywhere; Coordinators and Workers are how many there are, three and two where it is 0.
+	Traces                string
+	Coordinators, Workers int
 	tb    testing.TB
 	bin   string
 }
@@ -44,10 +47,13 @@ func Up(tb testing.TB) *Mesh {
 	return UpWith(tb, nil)
 }
 
-// UpWith starts a new mesh on an object store; nil is a folder below Home.
-func UpWith(tb testing.TB, store *Store) *Mesh {
+// UpWith starts a new mesh as set, which may be nil, wants it.
+func UpWith(tb testing.TB, set func(*Mesh)) *Mesh {
 	tb.Helper()
-	m := &Mesh{Home: tb.TempDir(), Founder: NewKey(tb), Store: store, tb: tb, bin: Binaries(tb)}
+	m := &Mesh{Home: tb.TempDir(), Founder: NewKey(tb), tb: tb, bin: Binaries(tb)}
+	if set != nil {
+		set(m)
+	}
 	m.Again()
 	tb.Cleanup(func() {
 		if err := m.Down(); err != nil {
@@ -60,7 +66,10 @@ func UpWith(tb testing.TB, store *Store) *Mesh {
 // Again brings the mesh up, or up again after Down.
 func (m *Mesh) Again() {
 	m.tb.Helper()
-	up, err := mesh.Up(m.tb.Context(), mesh.Options{Home: m.Home, Bin: m.bin, Attached: true, Founders: []string{m.Founder.Public().String()}, Witnesses: m.Witnesses, ObjectStore: m.Store.URL()})
+	up, err := mesh.Up(m.tb.Context(), mesh.Options{
+		Home: m.Home, Bin: m.bin, Attached: true, Founders: []string{m.Founder.Public().String()}, Witnesses: m.Witnesses,
+		ObjectStore: m.Store.URL(), Traces: m.Traces, Coordinators: m.Coordinators, Workers: m.Workers,
+	})
 	if err != nil {
 		m.tb.Fatal(err)
 	}

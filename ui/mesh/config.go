@@ -18,6 +18,7 @@ type coordinatorConfig struct {
 	Founders    []string `yaml:"founders"`
 	Mesh        pins     `yaml:"mesh"`
 	Metrics     *metrics `yaml:"metrics,omitempty"`
+	Tracing     *tracing `yaml:"tracing,omitempty"`
 
 	Witnesses      []witness `yaml:"witnesses,omitempty"`
 	SignIn         *signIn   `yaml:"sign_in,omitempty"`
@@ -47,6 +48,19 @@ type metrics struct {
 	Listen string `yaml:"listen"`
 }
 
+type tracing struct {
+	Endpoint string  `yaml:"endpoint"`
+	Ratio    float64 `yaml:"ratio"`
+}
+
+// tracesTo sends all of them, and none where there is no collector.
+func tracesTo(endpoint string) *tracing {
+	if endpoint == "" {
+		return nil
+	}
+	return &tracing{endpoint, 1}
+}
+
 // metricsAt is nil for a mesh of an earlier build, which has no address for them.
 func metricsAt(address string) *metrics {
 	if address == "" {
@@ -69,7 +83,7 @@ func (m *Mesh) coordinatorConfig(s State, c CoordinatorAddress) coordinatorConfi
 	cfg := coordinatorConfig{
 		Node: c.Name, DataDir: m.path(c.Name, "data"), ObjectStore: s.ObjectStore, Mode: s.Mode,
 		Listen:   listen{Raft: c.Raft, Mesh: c.Mesh, API: c.API, Flight: c.Flight},
-		Founders: s.Founders, Metrics: metricsAt(c.Metrics),
+		Founders: s.Founders, Metrics: metricsAt(c.Metrics), Tracing: tracesTo(m.options.Traces),
 		Mesh: pins{MarbleRunManifest: string(s.MarbleRunManifest), Coordinator: string(s.Coordinator)},
 
 		AwaitsHandover: s.Succeeds != "", Join: c.Join, Recover: c.Name == m.options.Recover,
@@ -99,12 +113,13 @@ type workerConfig struct {
 	Coordinators []string `yaml:"coordinators"`
 	Mesh         pins     `yaml:"mesh"`
 	Metrics      *metrics `yaml:"metrics,omitempty"`
+	Tracing      *tracing `yaml:"tracing,omitempty"`
 	Memory       string   `yaml:"memory,omitempty"`
 }
 
 func (m *Mesh) workerConfig(s State, w WorkerAddress) workerConfig {
 	cfg := workerConfig{
-		Worker: w.Name, DataDir: m.path(w.Name, "data"), ObjectStore: s.ObjectStore, Mode: s.Mode, Listen: w.Mesh, Metrics: metricsAt(w.Metrics),
+		Worker: w.Name, DataDir: m.path(w.Name, "data"), ObjectStore: s.ObjectStore, Mode: s.Mode, Listen: w.Mesh, Metrics: metricsAt(w.Metrics), Tracing: tracesTo(m.options.Traces),
 		Mesh: pins{MarbleRunManifest: string(s.MarbleRunManifest), Coordinator: string(s.Coordinator)},
 	}
 	if total := totalMemory(); total > 0 { // a worker alone would take four fifths; here they share them

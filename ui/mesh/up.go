@@ -22,7 +22,9 @@ type Options struct {
 	// Witnesses are those that coordinators can ask to cosign the log; nil keeps those of before.
 	Witnesses []Witness
 	// SignIn is how people sign in on the pages; nil keeps that of before.
-	SignIn   *SignIn
+	SignIn *SignIn
+	// Traces is the URL of a collector that takes OTLP over HTTP, to which processes send the traces of all requests; empty: none.
+	Traces   string
 	Progress func(string) // hears of each step as it begins
 	// Recover names the coordinator that is started to wait for a signed recovery, from its disk or a backup, the others with empty folders.
 	Recover string
