@@ -3,9 +3,11 @@ package api
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,6 +18,7 @@ import (
 
 	"concordat.dev/coordinator/state"
 	"concordat.dev/protocol/answer"
+	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/document"
 	"concordat.dev/protocol/fault"
 	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
@@ -110,7 +113,7 @@ func (s savedService) Save(ctx context.Context, req *connect.Request[concordatv1
 	}
 	saved := state.Saved{ID: m.GetId(), Person: who.person, Participant: who.participant, Shared: m.GetShared()}
 	if saved.ID == "" {
-		saved.ID = newID()
+		saved.ID = newSaved(who.person, req.Header())
 	}
 	if !savedForm.MatchString(saved.ID) {
 		return nil, fault.Newf("save", fault.Invalid, "id %.80q: want 32 hex digits", saved.ID)
@@ -132,6 +135,16 @@ func (s savedService) Save(ctx context.Context, req *connect.Request[concordatv1
 		return nil, err
 	}
 	return connect.NewResponse(out), nil
+}
+
+// newSaved is the id of a query that is saved anew: a request that comes again, to whichever coordinator, saves the same one.
+func newSaved(person string, h http.Header) string {
+	key := idempotent("", h)
+	if key == "" {
+		return newID()
+	}
+	sum := canon.Sum([]byte("saved query of " + person + "\x00" + key)).Raw()
+	return hex.EncodeToString(sum[:16])
 }
 
 // reviewed finds the plan of the example, by a worker, where owners approve plans.

@@ -89,6 +89,13 @@ func TestReplayToAnotherCoordinator(t *testing.T) {
 			}))
 			return err
 		}},
+		{"a saved query", func() error {
+			p := as("ann")
+			_, err := concordatv1connect.NewSavedServiceClient(p.http, p.base).Save(m.ctx(), connect.NewRequest(&concordatv1.SaveQueryRequest{
+				Collaboration: room, Name: "One", Sql: "SELECT 1",
+			}))
+			return err
+		}},
 		{"a proposal", func() error {
 			_, err := as("clinic").ProposeManifest(m.ctx(), connect.NewRequest(&concordatv1.ProposeManifestRequest{
 				Manifest: second.Manifest, Policies: second.Policies, Proposal: m.says("clinic", statement.Propose, 2, second.Digest()),
@@ -108,6 +115,7 @@ func TestReplayToAnotherCoordinator(t *testing.T) {
 		}
 		covered[wire.last.URL.Path] = true
 		before, next := leaves(), uploads()
+		saved := len(m.nodes[1].State().Saved(room, "ann@clinic"))
 		again, err := url.Parse("https://" + m.configs[1].Listen.API + wire.last.URL.Path)
 		must(t, err)
 		r := wire.last.Clone(m.ctx())
@@ -115,7 +123,7 @@ func TestReplayToAnotherCoordinator(t *testing.T) {
 		if code := m.status2(wire.next, r); code == http.StatusUnauthorized {
 			t.Errorf("%s: the other coordinator knew it: this test shows nothing", c.name)
 		}
-		if after := leaves(); after != before || uploads() != next {
+		if after := leaves(); after != before || uploads() != next || len(m.nodes[1].State().Saved(room, "ann@clinic")) != saved {
 			t.Errorf("%s: sent again elsewhere, it made %d leaves", c.name, after-before)
 		}
 	}
@@ -126,7 +134,8 @@ func TestReplayToAnotherCoordinator(t *testing.T) {
 	}
 }
 
-// changeNothing are calls that only read, and one whose statement raft's configuration itself takes once (nodes_test.go).
+// changeNothing are calls that only read, two whose statements the state itself takes once (nodes_test.go, handover_test.go of state), and the deletion of
+// a saved query, which is gone then.
 var changeNothing = []string{
 	concordatv1connect.AnalystServiceHistoryProcedure, concordatv1connect.AnalystServiceBudgetProcedure,
 	concordatv1connect.ParticipantServiceGetManifestProcedure, concordatv1connect.ParticipantServiceListPlansProcedure,
@@ -134,4 +143,7 @@ var changeNothing = []string{
 	concordatv1connect.AuditorServiceCheckpointProcedure, concordatv1connect.AuditorServiceEntriesProcedure,
 	concordatv1connect.AuditorServiceReceiptProcedure, concordatv1connect.NodeServiceMembershipProcedure,
 	concordatv1connect.NodeServiceBackupProcedure, concordatv1connect.NodeServiceChangeNodesProcedure,
+	concordatv1connect.HandoverServiceHandOverProcedure, concordatv1connect.SavedServiceListProcedure, concordatv1connect.SavedServiceDeleteProcedure,
+	concordatv1connect.DocumentServiceCheckProcedure, concordatv1connect.DocumentServiceExplainProcedure,
+	concordatv1connect.DocumentServiceCompareProcedure, concordatv1connect.DocumentServiceTryProcedure,
 }
