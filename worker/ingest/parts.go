@@ -49,7 +49,7 @@ func (p Parts) open(ctx context.Context, first, n int) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("%w: the statement names %d parts, %d are there", ErrPart, all, len(p.Keys))
 	}
 	if p.Statement.Format == upload.Parquet {
-		return &randomParts{ctx: ctx, parts: p, first: first, n: n}, nil
+		return newRandomParts(ctx, p, first, n), nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	s := &partStream{parts: p, cancel: cancel, fetched: make(chan fetched), spare: make(chan []byte, 2), number: first, last: first + n}
@@ -77,7 +77,7 @@ type partStream struct {
 func (s *partStream) fetch(ctx context.Context) {
 	defer close(s.fetched)
 	for i := s.number; i < s.last; i++ {
-		body, err := s.parts.get(ctx, i, s.room)
+		body, err := s.parts.get(ctx, i, func(n int) []byte { return room(s.spare, n) })
 		select {
 		case s.fetched <- fetched{body, err}:
 		case <-ctx.Done():
@@ -90,15 +90,23 @@ func (s *partStream) fetch(ctx context.Context) {
 }
 
 // room gives memory for a part: that of one before it, if it will do.
-func (s *partStream) room(n int) []byte {
+func room(spare <-chan []byte, n int) []byte {
 	select {
-	case b := <-s.spare:
+	case b := <-spare:
 		if cap(b) >= n {
 			return b[:n]
 		}
 	default:
 	}
 	return make([]byte, n)
+}
+
+// spared keeps the memory of a part that was decrypted, if there is place for it.
+func spared(spare chan<- []byte, body []byte) {
+	select {
+	case spare <- body:
+	default:
+	}
 }
 
 func (p Parts) get(ctx context.Context, i int, room func(n int) []byte) ([]byte, error) {
@@ -135,10 +143,7 @@ func (s *partStream) Read(b []byte) (int, error) {
 		n, err := s.text.Read(b)
 		if errors.Is(err, io.EOF) {
 			s.text = nil
-			select {
-			case s.spare <- s.body:
-			default:
-			}
+			spared(s.spare, s.body)
 		} else if err != nil {
 			s.err = s.parts.blame(s.number, s.body, err)
 		}

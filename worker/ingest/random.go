@@ -13,21 +13,32 @@ import (
 const keptParts = 8
 
 // randomParts reads the parts of one file at any place, as Parquet wants it, for several goroutines. A part is fetched whole and authenticated to its end
-// before a byte of it is given out.
+// before a byte of it is given out. While one is read, the next one is fetched.
 type randomParts struct {
-	mu       sync.Mutex
 	ctx      context.Context // io.ReaderAt has no place for one
+	cancel   context.CancelFunc
 	parts    Parts
 	first, n int
-	starts   []int64 // where each part begins in the file, and the file's end
-	kept     []keptPart
-	body     []byte // of the part fetched last; memory for the next
-	err      error  // the first failure: what reads Parquet doesn't keep errors as they are
+	spare    chan []byte // memory of parts that were decrypted
+	work     sync.WaitGroup
+
+	mu     sync.Mutex
+	starts []int64     // where each part begins in the file, and the file's end
+	kept   []*keptPart // the one used last is the last
+	err    error       // the first failure: what reads Parquet doesn't keep errors as they are
 }
 
+// keptPart is a part that is there, or on its way; done is closed once plain and err stand.
 type keptPart struct {
 	i     int
 	plain []byte
+	err   error
+	done  chan struct{}
+}
+
+func newRandomParts(ctx context.Context, parts Parts, first, n int) *randomParts {
+	ctx, cancel := context.WithCancel(ctx)
+	return &randomParts{ctx: ctx, cancel: cancel, parts: parts, first: first, n: n, spare: make(chan []byte, 2)}
 }
 
 // Size is the size of the file.
@@ -72,29 +83,64 @@ func (r *randomParts) ReadAt(b []byte, offset int64) (n int, err error) {
 	return n, nil
 }
 
-// part gives the plaintext of a part; the one used longest ago makes room.
+// part gives the plaintext of a part.
 func (r *randomParts) part(i int) ([]byte, error) {
+	k, err := r.wanted(i)
+	if err != nil {
+		return nil, err
+	}
+	<-k.done // the goroutine ends with the context
+	if k.err == nil {
+		return k.plain, nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err == nil {
+		r.err = k.err
+	}
+	return nil, r.err
+}
+
+// wanted has a part fetched that isn't there, and the next one.
+func (r *randomParts) wanted(i int) (*keptPart, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.err != nil {
 		return nil, r.err
 	}
-	plain, err := r.fetched(i)
-	r.err = err
-	return plain, err
+	if i+1 < r.n {
+		r.keep(i + 1)
+	}
+	return r.keep(i), nil
+}
+
+// keep notes that a part was used; the one used longest ago makes room for a new one.
+func (r *randomParts) keep(i int) *keptPart {
+	if at := slices.IndexFunc(r.kept, func(k *keptPart) bool { return k.i == i }); at >= 0 {
+		k := r.kept[at]
+		r.kept = append(slices.Delete(r.kept, at, at+1), k)
+		return k
+	}
+	if len(r.kept) >= keptParts {
+		r.kept = slices.Delete(r.kept, 0, 1)
+	}
+	k := &keptPart{i: i, done: make(chan struct{})}
+	r.kept = append(r.kept, k)
+	r.work.Go(func() {
+		defer close(k.done)
+		k.err = guarded(func() (err error) {
+			k.plain, err = r.fetched(i)
+			return err
+		})
+	})
+	return k
 }
 
 func (r *randomParts) fetched(i int) ([]byte, error) {
-	if at := slices.IndexFunc(r.kept, func(k keptPart) bool { return k.i == i }); at >= 0 {
-		k := r.kept[at]
-		r.kept = append(slices.Delete(r.kept, at, at+1), k)
-		return k.plain, nil
-	}
-	body, err := r.parts.get(r.ctx, r.first+i, r.room)
+	body, err := r.parts.get(r.ctx, r.first+i, func(n int) []byte { return room(r.spare, n) })
 	if err != nil {
 		return nil, err
 	}
-	r.body = body
 	number := r.first + i + 1
 	in, err := r.parts.decrypt(number, body)
 	if err != nil {
@@ -112,18 +158,8 @@ func (r *randomParts) fetched(i int) ([]byte, error) {
 	if err != nil {
 		return nil, r.parts.blame(number, body, err)
 	}
-	if len(r.kept) >= keptParts {
-		r.kept = slices.Delete(r.kept, 0, 1)
-	}
-	r.kept = append(r.kept, keptPart{i, plain})
+	spared(r.spare, body)
 	return plain, nil
-}
-
-func (r *randomParts) room(n int) []byte {
-	if cap(r.body) >= n {
-		return r.body[:n]
-	}
-	return make([]byte, n)
 }
 
 // Failed is why a part could not be read, nil if all could.
@@ -140,8 +176,10 @@ func (*randomParts) Read([]byte) (int, error) {
 
 // Close lets the parts go.
 func (r *randomParts) Close() error {
+	r.cancel()
+	r.work.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.kept, r.body = nil, nil
+	r.kept = nil
 	return nil
 }

@@ -47,7 +47,8 @@ func (u *units) at(t token.Token) *uint32 {
 func (u *units) warm(tokens []token.Token) {
 	mask := uint64(len(u.slots) - 1)
 	for i := range tokens {
-		u.touched += u.slots[binary.LittleEndian.Uint64(tokens[i][8:])&mask].value
+		s := &u.slots[binary.LittleEndian.Uint64(tokens[i][8:])&mask]
+		u.touched += s.value + uint32(s.key[0]) // one in three slots lies in two cache lines
 	}
 }
 

@@ -1,8 +1,8 @@
 package storage
 
 import (
+	"encoding/binary"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -38,7 +38,7 @@ func code(batches []arrow.RecordBatch, column int) *coded {
 	cores := runtime.GOMAXPROCS(0)
 	for core := range cores {
 		work.Go(func() {
-			mine := map[string]uint32{}
+			mine := &numbers{known: map[string]uint32{}}
 			for i := core; i < len(batches) && !c.many.Load(); i += cores {
 				c.numbers[i] = c.batch(batches[i].Column(column).(*array.String), mine)
 			}
@@ -55,23 +55,73 @@ func code(batches []arrow.RecordBatch, column int) *coded {
 	return c
 }
 
-func (c *coded) batch(texts *array.String, mine map[string]uint32) []uint32 {
-	out := make([]uint32, texts.Len())
+func (c *coded) batch(column *array.String, mine *numbers) []uint32 {
+	out := make([]uint32, column.Len())
+	if column.Len() == 0 {
+		return out
+	}
+	offsets, nulls := column.ValueOffsets(), column.NullN() > 0
+	var texts []byte
+	if b := column.Data().Buffers()[2]; b != nil {
+		texts = b.Bytes()
+	}
 	for row := range out {
-		if texts.IsNull(row) {
+		if nulls && column.IsNull(row) {
 			continue
 		}
-		text := texts.Value(row)
-		n, ok := mine[text]
+		text := texts[offsets[row]:offsets[row+1]]
+		short, place := shortOf(text)
+		if s := &mine.short[place]; short.size != 0 && s.shortText == short {
+			out[row] = s.number
+			continue
+		}
+		n, ok := mine.known[string(text)]
 		if !ok {
-			if n, ok = c.number(text); !ok {
+			if n, ok = c.number(string(text)); !ok {
 				return nil
 			}
-			mine[strings.Clone(text)] = n
+			mine.known[string(text)] = n
 		}
+		mine.short[place] = numbered{short, n}
 		out[row] = n
 	}
 	return out
+}
+
+// numbers are those that one goroutine knows: all in a map, and some of the short texts, which most are, where they are found quickly.
+type numbers struct {
+	known map[string]uint32
+	short [1 << shortBits]numbered
+}
+
+const shortBits = 10
+
+type numbered struct {
+	shortText
+	number uint32
+}
+
+// shortText holds a text of at most 16 bytes; size is one more than its length, and 0 for a longer text.
+type shortText struct {
+	head, tail uint64
+	size       uint32
+}
+
+// shortOf gives a text as numbers, and a place for it.
+func shortOf(text []byte) (s shortText, place uint64) {
+	switch n := len(text); {
+	case n > 16:
+		return s, 0
+	case n >= 8:
+		s.head, s.tail = binary.LittleEndian.Uint64(text), binary.LittleEndian.Uint64(text[n-8:])
+	case n >= 4:
+		s.head, s.tail = uint64(binary.LittleEndian.Uint32(text)), uint64(binary.LittleEndian.Uint32(text[n-4:]))
+	case n > 0:
+		s.head = uint64(text[0]) | uint64(text[n/2])<<8 | uint64(text[n-1])<<16
+	}
+	s.size = uint32(len(text) + 1) //nolint:gosec // at most 17
+	const mix = 0x9e3779b97f4a7c15
+	return s, ((s.head*mix ^ s.tail) + uint64(s.size)) * mix >> (64 - shortBits)
 }
 
 // number gives a text its number, a new one where it has none yet.
@@ -86,7 +136,7 @@ func (c *coded) number(text string) (uint32, bool) {
 		c.many.Store(true)
 		return 0, false
 	}
-	n, text = uint32(len(c.all)), strings.Clone(text) //nolint:gosec // at most maxDictionary
+	n = uint32(len(c.all)) //nolint:gosec // at most maxDictionary
 	c.known[text], c.all = n, append(c.all, text)
 	return n, true
 }

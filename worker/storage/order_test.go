@@ -169,3 +169,34 @@ func TestManyTexts(t *testing.T) {
 		t.Error("more numbers than a dictionary holds")
 	}
 }
+
+// TestShortTexts: texts that differ in length, at an end or in the middle have different numbers, and keep them.
+func TestShortTexts(t *testing.T) {
+	b := array.NewRecordBuilder(memory.DefaultAllocator, arrow.NewSchema([]arrow.Field{{Name: "s", Type: arrow.BinaryTypes.String, Nullable: true}}, nil))
+	defer b.Release()
+	var want []string
+	for n := range 20 {
+		for i := range n {
+			text := bytes.Repeat([]byte{'a'}, n)
+			text[i] = 'b'
+			want = append(want, string(text))
+		}
+		want = append(want, string(bytes.Repeat([]byte{'a'}, n)), string(make([]byte, n)))
+	}
+	for range 20 {
+		b.Field(0).(*array.StringBuilder).AppendValues(want, nil)
+		b.Field(0).AppendNull()
+	}
+	batch := b.NewRecordBatch()
+	defer batch.Release()
+	c := code([]arrow.RecordBatch{batch}, 0)
+	if c == nil {
+		t.Fatal("texts that repeat have no numbers")
+	}
+	texts := c.texts.(*array.String)
+	for row, n := range c.numbers[0] {
+		if i := row % (len(want) + 1); i < len(want) && texts.Value(int(n)) != want[i] {
+			t.Fatalf("row %d: %q has the number of %q", row, want[i], texts.Value(int(n)))
+		}
+	}
+}
