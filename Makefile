@@ -234,13 +234,17 @@ lint: compiler fresh $(TOOLS)/$(GOLANGCI_LINT)/golangci-lint
 	done
 	@$(MAKE) --no-print-directory vulnerabilities
 
-## vulnerabilities: govulncheck over all modules; asks vuln.go.dev, or the copy that GOVULNDB names
+## vulnerabilities: govulncheck over all modules, npm audit of the pages; asks vuln.go.dev, or the copy that GOVULNDB names, and npm's registry
 .PHONY: vulnerabilities
 vulnerabilities: compiler $(TOOLS)/$(GOVULNCHECK)/govulncheck
 	@for m in $(MODULES); do \
 	  echo "vulnerabilities   $$m"; \
 	  (cd $$m && $(TOOLS)/$(GOVULNCHECK)/govulncheck $${GOVULNDB:+-db "$$GOVULNDB"} $(TAGS) ./...); \
 	done
+	@echo "vulnerabilities   ui/web"
+	@cd ui/web && said=$$(npm audit --package-lock-only --audit-level=high 2>&1) || { \
+	  if grep -q 'audit endpoint' <<< "$$said"; then echo "npm's registry gives no advisories here: the packages of the pages were not looked up"; \
+	  else echo "$$said"; exit 1; fi; }
 
 ## licences: licences of all that is linked, digests and versions of the pages' packages, against a list of what is allowed
 .PHONY: licences

@@ -156,7 +156,7 @@ func composeTakes(t *testing.T, compose []string) {
 	config := func(files []string, env ...string) (string, error) {
 		args := slices.Concat(compose[1:], files, []string{"--env-file", none, "--profile", "witness", "--profile", "prometheus", "config"})
 		cmd := exec.CommandContext(t.Context(), compose[0], args...) //nolint:gosec // G204: compose
-		cmd.Dir, cmd.Env = harness.Repository(), append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, env...)
+		cmd.Dir, cmd.Env = harness.Repository(), append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "DOCKER_CONFIG=" + os.Getenv("DOCKER_CONFIG")}, env...)
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}

@@ -113,6 +113,18 @@ func (h *handing) drafts() {
 	if want := h.next.State().SuccessorPins(h.old.State().Pins()); b.Manifest.Version != 2 || !reflect.DeepEqual(*b.Manifest.Mesh, want) {
 		h.t.Errorf("the draft is version %d and pins %+v, want %+v", b.Manifest.Version, b.Manifest.Mesh, want)
 	}
+	h.verifies(0, h.next, dir, "waits for that of another mesh")
+	h.verifies(1, h.old, dir, "FAILED   coordinator")
+}
+
+// verifies runs what a participant runs before it signs.
+func (h *handing) verifies(code int, m *harness.Mesh, dir, says string) {
+	h.t.Helper()
+	at := m.State()
+	got := harness.Command(h.t, h.next.Bin(), h.t.TempDir(), "mesh", "verify", dir, "--coordinator", at.Coordinators[0].API, "--marblerun", at.MarbleRun.Clients)
+	if got.Code != code || !strings.Contains(got.Out, says) {
+		h.t.Errorf("mesh verify: exit code %d, want %d\n%s%s", got.Code, code, got.Out, got.Err)
+	}
 }
 
 // agree has all sign a version that pins the new mesh; until the last one did, nothing is handed over, and queries go on under the version before.

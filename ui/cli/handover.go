@@ -225,9 +225,15 @@ func (h *handingOver) ask(ctx context.Context) error {
 
 // pins are what manifests have to say of the new mesh.
 func (h *handingOver) pins(running document.Mesh) document.Mesh {
+	pins := successorPins(h.told, h.successor)
+	pins.Ledger, pins.Inherits = running.Ledger, signing.Lineage(running)
+	return pins
+}
+
+// successorPins are those of a mesh that waits, without the ledger.
+func successorPins(told *concordatv1.SuccessorResponse, s handover.Successor) document.Mesh {
 	return document.Mesh{
-		Mode: h.told.GetMode(), MarbleRunManifest: canon.Sum(h.successor.MarbleRun).String(), RootCertificate: canon.Sum(h.successor.Root).String(),
-		Coordinator: h.told.GetCoordinator(), Ledger: running.Ledger, Inherits: signing.Lineage(running),
+		Mode: told.GetMode(), MarbleRunManifest: canon.Sum(s.MarbleRun).String(), RootCertificate: canon.Sum(s.Root).String(), Coordinator: told.GetCoordinator(),
 	}
 }
 

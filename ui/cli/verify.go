@@ -11,6 +11,8 @@ import (
 	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/document"
 	"concordat.dev/protocol/evidence/sgx"
+	concordatv1 "concordat.dev/protocol/gen/concordat/v1"
+	"concordat.dev/protocol/handover"
 	"concordat.dev/protocol/marble"
 	"concordat.dev/protocol/receipt"
 	"concordat.dev/ui/attestation"
@@ -157,8 +159,10 @@ func (a *app) verifyMesh(ctx context.Context, args []string, f meshFlags) error 
 	checks := []receipt.Check{from}
 	for _, address := range addresses {
 		c := receipt.Check{Name: "coordinator", Status: receipt.Proved, Detail: address + " is a coordinator under the pinned root and says that all is as pinned"}
-		if err := a.verifyCoordinator(ctx, address, pins); err != nil {
+		if waits, err := a.verifyCoordinator(ctx, address, pins); err != nil {
 			c.Status, c.Detail = receipt.Failed, address+": "+err.Error()
+		} else if waits {
+			c.Detail += "; it has no ledger yet and waits for that of another mesh"
 		}
 		checks = append(checks, c)
 	}
@@ -243,14 +247,31 @@ func (a *app) pinsOf(args []string, local *mesh.State) (document.Mesh, receipt.C
 	return local.Pins(), from, nil
 }
 
-func (a *app) verifyCoordinator(ctx context.Context, address string, pins document.Mesh) error {
+// verifyCoordinator asks one coordinator. One that waits for a ledger tells what its mesh is by what it hands over to: which ledger it will have is then as
+// pinned, since the mesh that has it compares that.
+func (a *app) verifyCoordinator(ctx context.Context, address string, pins document.Mesh) (waits bool, err error) {
 	c, err := client.New(client.Config{Addresses: []string{address}, Root: canon.Digest(pins.RootCertificate)})
 	if err != nil {
-		return err
+		return false, err
 	}
 	status, err := c.Status(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return client.CheckPins(&pins, client.Running(status))
+	running := client.Running(status)
+	if running.Ledger == "" {
+		told, err := client.Unary(ctx, c, &concordatv1.SuccessorRequest{}, client.Services.Successor)
+		if err != nil {
+			return false, fmt.Errorf("it has no ledger, and does not say that it waits for one: %w", err)
+		}
+		if waits = len(told.GetSuccessor()) > 0; waits {
+			s, err := handover.ParseSuccessor(told.GetSuccessor())
+			if err != nil {
+				return false, err
+			}
+			running = successorPins(told, s)
+			running.Ledger, running.Inherits = pins.Ledger, pins.Inherits
+		}
+	}
+	return waits, client.CheckPins(&pins, running)
 }
