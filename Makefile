@@ -206,11 +206,13 @@ stores: $(TOOLS)/versitygw-$(VERSITYGW)/versitygw
 	  CONCORDAT_TEST_AZURITE=$(CURDIR)/.tools/azurite-$(AZURITE)/node_modules/.bin/azurite-blob \
 	  go test $(TAGS) -run 'TestVersityGateway|TestAzurite' -count 1 -v ./storage
 
-## soak: linearizability for SOAK (30m) under faults, then queries for SOAK, processes killed and restarted meanwhile
+## soak: five soaks, about three times SOAK (30m) and half an hour in all; SOAK_RUN=TestSoakLoad runs one of them (docs/OPERATIONS.md, Soaks)
+# TestLinearizable, TestSoak and TestSoakLoad take SOAK each; TestSoakUpload and TestSoakHandover as long as it takes them.
+SOAK_RUN ?= TestLinearizable|TestSoak
 .PHONY: soak
-soak: build
-	@cd coordinator && CONCORDAT_SOAK=$(SOAK) go test -run '^TestLinearizable' -count 1 -v -timeout 6h ./linearize
-	@cd integration && CONCORDAT_SOAK=$(SOAK) go test $(TAGS),soak -run '^TestSoak' -count 1 -v -timeout 6h ./...
+soak: build $(TOOLS)/versitygw-$(VERSITYGW)/versitygw
+	@cd coordinator && CONCORDAT_SOAK=$(SOAK) go test -run '^($(SOAK_RUN))' -count 1 -v -timeout 6h ./linearize
+	@cd integration && CONCORDAT_SOAK=$(SOAK) go test $(TAGS),soak -run '^($(SOAK_RUN))' -count 1 -v -timeout 6h .
 
 ## fuzz: every fuzz test for FUZZTIME (20s)
 .PHONY: fuzz

@@ -49,16 +49,33 @@ var (
 	ErrAway = errors.New("the object store doesn't answer as it should: try again in a while")
 )
 
-// failed says of what the store failed at whether it is away; what it does not have, may not do, or was not waited for is something else.
-func failed(what string, err error) error {
+// source remembers why there is no more to read.
+type source struct {
+	io.Reader
+	err error
+}
+
+// Read implements io.Reader.
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.err = err
+	}
+	return n, err
+}
+
+func failed(what string, err error) error { return fmt.Errorf("store: %s: %w", what, away(err)) }
+
+// away says of what the store failed at whether it is away; what it does not have, may not do, or was not waited for is something else.
+func away(err error) error {
 	switch gcerrors.Code(err) {
 	case gcerrors.NotFound, gcerrors.PermissionDenied, gcerrors.InvalidArgument, gcerrors.Unimplemented, gcerrors.Canceled:
-		return fmt.Errorf("store: %s: %w", what, err)
+		return err
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("store: %s: %w", what, err)
+		return err
 	}
-	return fmt.Errorf("store: %s: %w: %w", what, ErrAway, err)
+	return fmt.Errorf("%w: %w", ErrAway, err)
 }
 
 // Store is the object store of a mesh.
@@ -136,9 +153,12 @@ func (s *Store) PutPart(ctx context.Context, upload string, number uint32, diges
 		return failed(fmt.Sprintf("part %d", number), err)
 	}
 	sum := sha256.New()
-	n, err := io.Copy(io.MultiWriter(w, sum), io.LimitReader(body, MaxPart+1))
+	from := &source{Reader: io.LimitReader(body, MaxPart+1)}
+	n, err := io.Copy(io.MultiWriter(w, sum), from)
 	switch {
+	case from.err != nil: // whoever sends it is gone
 	case err != nil:
+		err = away(err)
 	case n > MaxPart:
 		err = fmt.Errorf("%w: more than %d bytes", ErrTooLarge, MaxPart)
 	case digestOf(sum) != digest:
@@ -150,7 +170,7 @@ func (s *Store) PutPart(ctx context.Context, upload string, number uint32, diges
 		return failed(fmt.Sprintf("part %d", number), err)
 	}
 	cancel()
-	_ = w.Close() // it says that it was cancelled
+	_ = w.Close() // it says that it was cancelled, or again what went wrong
 	return fmt.Errorf("store: part %d: %w", number, err)
 }
 

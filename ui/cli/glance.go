@@ -158,7 +158,7 @@ var tints = []struct {
 	words  *regexp.Regexp
 	colour string
 }{
-	{regexp.MustCompile(`does not answer|no leader known|not announced|not ready|\bfailing|cosigns? nothing|#{10}.*`), "\x1b[31m"},
+	{regexp.MustCompile(`ended: .*|does not answer|no leader known|not announced|not ready|\bfailing|cosigns? nothing|#{10}.*`), "\x1b[31m"},
 	{regexp.MustCompile(`not rollback-protected.*|not asked yet|#{8,9}\.+.*|\d+ waiting`), "\x1b[33m"},
 	{regexp.MustCompile(`\bleader\b|\bready\b|accepts marbles|\d+ datasets? loaded`), "\x1b[32m"},
 }

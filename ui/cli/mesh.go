@@ -173,7 +173,7 @@ func (a *app) statusCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "status",
 		Short:   "Processes of the mesh, its leader, workers and collaborations",
-		Long:    "Looks at the processes of the mesh under --home and asks each coordinator over the verified channel. Exit code 1 where none answers.",
+		Long:    "Looks at the processes of the mesh under --home and asks each coordinator over the verified channel. Exit code 1 where none answers, or none leads.",
 		Example: lines("concordat status", "concordat status --format json"),
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -193,12 +193,6 @@ func (a *app) statusCommand() *cobra.Command {
 }
 
 func (a *app) status(ctx context.Context, r mesh.Report, format present.Format) error {
-	answering := 0
-	for _, c := range r.Coordinators {
-		if c.Status != nil {
-			answering++
-		}
-	}
 	var err error
 	if format == present.JSON {
 		err = a.statusJSON(ctx, r)
@@ -211,11 +205,10 @@ func (a *app) status(ctx context.Context, r mesh.Report, format present.Format) 
 			err = a.tint(text.Bytes())
 		}
 	}
-	if err == nil && answering == 0 {
-		a.say("no coordinator answers: 'concordat up' starts the mesh")
-		return silent(exitFailed)
+	if err != nil {
+		return err
 	}
-	return err
+	return a.verdict(r)
 }
 
 func (a *app) statusJSON(ctx context.Context, r mesh.Report) error {
@@ -226,7 +219,8 @@ func (a *app) statusJSON(ctx context.Context, r mesh.Report) error {
 		Page    string `json:"page"`
 		Metrics string `json:"metrics,omitempty"`
 		Version string `json:"version,omitempty"`
-		Leader  string `json:"leader,omitempty"`
+		Node    string `json:"node,omitempty"`   // its key
+		Leader  string `json:"leader,omitempty"` // the key of the one that leads, as this one knows
 		Error   string `json:"error,omitempty"`
 	}
 	type process struct {
@@ -260,7 +254,7 @@ func (a *app) statusJSON(ctx context.Context, r mesh.Report) error {
 			one.Error = c.Err.Error()
 		}
 		if c.Status != nil {
-			one.Leader, one.Version = c.Status.GetLeader(), c.Status.GetVersion()
+			one.Node, one.Leader, one.Version = c.Status.GetNode(), c.Status.GetLeader(), c.Status.GetVersion()
 			out.Collaborations = append([]string{}, c.Status.GetCollaborations()...)
 			out.Workers = out.Workers[:0]
 			for _, w := range c.Status.GetWorkers() {
@@ -289,7 +283,9 @@ func (a *app) statusTable(ctx context.Context, r mesh.Report) error {
 			says = "is " + c.Self.GetPhase()
 		case c.Err != nil:
 			says = "does not answer"
-			a.say("%v", c.Err)
+			if !slices.Contains(ended(r), c.Name) {
+				a.say("%v", c.Err)
+			}
 		case c.Status.GetLeader() == c.Status.GetNode() && c.Status.GetLeader() != "":
 			says = "leader"
 		case c.Status.GetLeader() == "":
@@ -303,11 +299,11 @@ func (a *app) statusTable(ctx context.Context, r mesh.Report) error {
 		about[w.Name] = [2]string{r.State.Workers[i].Mesh, w.says()}
 	}
 	for _, p := range r.Processes {
-		runs := "no"
-		if p.Running {
-			runs = "yes"
+		runs, says := "yes", about[p.Name][1]
+		if !p.Running {
+			runs, says = "no", "ended: see "+filepath.Join(p.Name, filepath.Base(p.Log))
 		}
-		processes.Rows = append(processes.Rows, []string{p.Name, fmt.Sprint(p.PID), runs, about[p.Name][0], about[p.Name][1]})
+		processes.Rows = append(processes.Rows, []string{p.Name, fmt.Sprint(p.PID), runs, about[p.Name][0], says})
 	}
 	if r.State.Elsewhere {
 		for _, c := range r.Coordinators {
