@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"concordat.dev/protocol/document"
 	"concordat.dev/protocol/upload"
@@ -96,6 +97,38 @@ func TestTimesWithoutSeconds(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, rows(t, o, c, "1", "2", "3"), []string{"1 2024-03-02T10:00:00", "2 2024-03-02T23:59:00", "3 2024-03-01T23:30:00"})
+}
+
+// What is no character of the encoding that was said, or that a mark tells, is a bad value and not one that somebody made up.
+func TestBytesThatAreNoCharacters(t *testing.T) {
+	for name, x := range map[string]struct{ encoding, file, want string }{
+		"utf-8":        {"", "id,v\n1,a\xff\n2,b\n", "not text of the encoding"},
+		"windows-1252": {upload.Windows1252, "id,v\n1,a\x81\n2,\xe9\n", "not text of the encoding"},
+		"utf-16":       {"", "\xff\xfe" + wide("id,v\n1,a") + "\x00\xd8" + wide("\n2,b\n"), "not text of the encoding"},
+		"half":         {"", "\xff\xfe" + wide("id,v\n2,b\n1,a") + "a", "not text of the encoding"},
+	} {
+		o := options(t, policy(false, map[string]document.Column{"v": {Type: "varchar", Role: "dimension"}}))
+		o.Dialect.Encoding, o.Tolerance = x.encoding, 1
+		c, report, err := ingest.All(t.Context(), o, stream(iotest.OneByteReader(strings.NewReader(x.file))))
+		if err != nil || len(report.Errors) != 1 || !strings.Contains(report.Errors[0].Cause, x.want) {
+			t.Errorf("%s: %v %+v", name, err, report.Errors)
+			continue
+		}
+		want := "2 b"
+		if x.encoding != "" {
+			want = "2 é"
+		}
+		equal(t, rows(t, o, c, "2"), []string{want})
+	}
+}
+
+// wide is ASCII as UTF-16, the lower byte first.
+func wide(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		b.Write([]byte{c, 0})
+	}
+	return b.String()
 }
 
 var errGone = errors.New("the store is gone")

@@ -123,13 +123,13 @@ func utf8Text(b *bufio.Reader, encoding string) (io.Reader, error) {
 	little, big := bytes.HasPrefix(mark, []byte{0xff, 0xfe}), bytes.HasPrefix(mark, []byte{0xfe, 0xff})
 	switch {
 	case (little || big) && (encoding == "" || encoding == upload.UTF16):
-		return unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM).NewDecoder().Reader(b), nil
+		return &undecoded{r: unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM).NewDecoder().Reader(b)}, nil
 	case little || big:
 		return nil, fmt.Errorf("%w: it is UTF-16, not %s", ErrFormat, encoding)
 	case encoding == upload.UTF16:
 		return nil, fmt.Errorf("%w: UTF-16 without a byte order mark; save it as UTF-8", ErrFormat)
 	case encoding == upload.Windows1252:
-		return charmap.Windows1252.NewDecoder().Reader(b), nil
+		return &undecoded{r: charmap.Windows1252.NewDecoder().Reader(b)}, nil
 	}
 	if bytes.HasPrefix(mark, []byte{0xef, 0xbb, 0xbf}) {
 		if _, err := b.Discard(3); err != nil {
@@ -137,6 +137,31 @@ func utf8Text(b *bufio.Reader, encoding string) (io.Reader, error) {
 		}
 	}
 	return b, nil
+}
+
+// undecoded spoils U+FFFD, which decoders write for what is no character of their encoding: a value that is kept has no byte that was made up.
+type undecoded struct {
+	r    io.Reader
+	seen int // bytes of its encoding, EF BF BD, that came last
+}
+
+func (u *undecoded) Read(p []byte) (int, error) {
+	const replacement = "\ufffd"
+	n, err := u.r.Read(p)
+	for i, c := range p[:n] {
+		switch c {
+		case replacement[u.seen]:
+			u.seen++
+		case replacement[0]:
+			u.seen = 1
+		default:
+			u.seen = 0
+		}
+		if u.seen == len(replacement) {
+			p[i], u.seen = 0xff, 0
+		}
+	}
+	return n, err
 }
 
 // formatOf tells a format by the first bytes of a file, after unpacking.

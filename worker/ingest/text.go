@@ -54,7 +54,7 @@ func (c *texts) cause() string {
 	if c.uuid {
 		return "not a uuid (8-4-4-4-12 hex digits)"
 	}
-	return "not UTF-8; save the file as UTF-8, or say that its encoding is windows-1252 (Latin-1)"
+	return "not text of the encoding; save the file as UTF-8, or say that it is windows-1252 (Latin-1)"
 }
 
 func (c *texts) truncate(n int) {
