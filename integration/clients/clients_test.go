@@ -312,16 +312,38 @@ func (w *world) jdbc() {
 	}
 }
 
-// pythonPackage runs the tests of ui/python, with the example of its README, against this mesh.
+// wheel builds the package and gives a folder into which it is installed as its users do.
+func (w *world) wheel(python string) string {
+	w.t.Helper()
+	built, site := w.t.TempDir(), w.t.TempDir()
+	source := filepath.Join(harness.Repository(), "ui", "python")
+	cmd := exec.CommandContext(w.t.Context(), python, "-m", "hatchling", "build", "-t", "wheel", "-d", built) //nolint:gosec // G204: ours
+	cmd.Dir = source
+	if out, err := cmd.CombinedOutput(); err != nil {
+		w.t.Fatalf("hatchling: %v\n%s", err, out)
+	}
+	wheels, err := filepath.Glob(filepath.Join(built, "*.whl"))
+	if err != nil || len(wheels) != 1 {
+		w.t.Fatalf("wheels %v: %v", wheels, err)
+	}
+	w.output(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-index", "--target", site, wheels[0])
+	if _, err := os.Stat(filepath.Join(site, "concordat", "py.typed")); err != nil {
+		w.t.Errorf("the wheel is not typed: %v", err)
+	}
+	return site
+}
+
+// pythonPackage runs the tests of ui/python, with the example of its README, against this mesh and the package as it is installed.
 func (w *world) pythonPackage() {
 	python := w.tool("python/bin/python", "Python with pytest")
+	site := w.wheel(python)
 	cmd := exec.CommandContext(w.t.Context(), python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests") //nolint:gosec // G204: ours
 	cmd.Dir = filepath.Join(harness.Repository(), "ui", "python")
 	answers, err := json.Marshal(w.answers)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH=src", "CONCORDAT_TEST_HOME="+w.room.Mesh.Home, "CONCORDAT_TEST_KEY="+w.key,
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH="+site, "CONCORDAT_TEST_HOME="+w.room.Mesh.Home, "CONCORDAT_TEST_KEY="+w.key,
 		"CONCORDAT_TEST_BIN="+filepath.Join(w.room.Mesh.Bin(), "concordat"), "CONCORDAT_TEST_STUDY="+w.sql,
 		"CONCORDAT_TEST_ANSWERS="+harness.File(w.t, "answers.json", string(answers)), "CONCORDAT_TEST_DIGEST="+w.room.Documents.Digest.String())
 	out, err := cmd.CombinedOutput()

@@ -1,6 +1,7 @@
 package bind
 
 import (
+	"slices"
 	"strings"
 
 	"concordat.dev/sql/ast"
@@ -44,27 +45,7 @@ type context struct {
 func (s *scope) find(names []string) (col named, count int) {
 	want := names[len(names)-1]
 	for _, c := range s.columns {
-		if !strings.EqualFold(c.name, want) {
-			continue
-		}
-		switch len(names) {
-		case 1:
-			if c.merged {
-				continue
-			}
-		case 2:
-			if !strings.EqualFold(c.table, names[0]) {
-				continue
-			}
-		case 3:
-			if !strings.EqualFold(c.table, names[1]) || !strings.EqualFold(c.schema, names[0]) {
-				continue
-			}
-		case 4:
-			if !strings.EqualFold(c.table, names[2]) || !strings.EqualFold(c.schema, names[1]) || !strings.EqualFold(c.catalog, names[0]) {
-				continue
-			}
-		default:
+		if !strings.EqualFold(c.name, want) || !c.behind(names[:len(names)-1]) {
 			continue
 		}
 		if count++; count == 1 {
@@ -72,6 +53,15 @@ func (s *scope) find(names []string) (col named, count int) {
 		}
 	}
 	return col, count
+}
+
+// behind tells whether the column may stand behind the names that a text writes in front of it.
+func (c named) behind(front []string) bool {
+	of := [...]string{c.catalog, c.schema, c.table}
+	if len(front) == 0 {
+		return !c.merged
+	}
+	return len(front) <= len(of) && slices.EqualFunc(front, of[len(of)-len(front):], strings.EqualFold)
 }
 
 func (b *binder) column(e *ast.Column, c context) plan.Expr {

@@ -3,22 +3,28 @@ package cli
 import (
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"concordat.dev/ui/present"
 )
 
-// progress is one line on a terminal that is written over; elsewhere it stays silent.
+// progress is one line on a terminal that is written over; elsewhere it stays silent, unless a program that runs this one asks for lines of their own.
 type progress struct {
 	w       io.Writer
 	live    bool
+	lines   bool
 	started time.Time
 	drawn   time.Time
 }
 
 func newProgress(w io.Writer) *progress {
-	return &progress{w: unscreened(w), live: terminal(w), started: time.Now()}
+	lines := os.Getenv(progressLines) == "lines"
+	return &progress{w: unscreened(w), live: terminal(w) && !lines, lines: lines, started: time.Now()}
 }
+
+// progressLines names what a program sets to "lines" to be told of an upload by lines "progress DONE TOTAL", in bytes, on standard error.
+const progressLines = "CONCORDAT_PROGRESS"
 
 const clearLine = "\r\x1b[K"
 
@@ -37,10 +43,13 @@ func (p *progress) clear() {
 // bytes draws how much of an upload is done, how fast it goes and how long it will take, at most ten times a second. resumed bytes
 // were there before and say nothing about the rate.
 func (p *progress) bytes(done, resumed, total int64) {
-	if !p.live || (done < total && time.Since(p.drawn) < 100*time.Millisecond) {
+	if !p.live && !p.lines || (done < total && time.Since(p.drawn) < 100*time.Millisecond) {
 		return
 	}
-	p.drawn = time.Now()
+	if p.drawn = time.Now(); p.lines {
+		fmt.Fprintf(p.w, "progress %d %d\n", done, total)
+		return
+	}
 	fmt.Fprintf(p.w, "%s%s", clearLine, transfer(done, resumed, total, time.Since(p.started)))
 }
 

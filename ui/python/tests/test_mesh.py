@@ -4,6 +4,9 @@ import json
 import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,6 +64,44 @@ def test_intervals_and_explanation(mesh: concordat.Connection) -> None:
     for row in table.to_pylist():
         assert row["patients_low"] <= row["patients"] <= row["patients_high"]
     assert "verified: receipt of query" in mesh.verify(mesh.receipt(mesh.query(SQL).receipt_id), digest=DIGEST)
+
+
+def test_datasets(mesh: concordat.Connection) -> None:
+    """Datasets are listed under names that queries may use, with what each column is for."""
+    with mesh as here:
+        listed = here.datasets()
+    assert [d.name for d in listed] == ["clinic.patients", "laboratory.results", "registry.events"]
+    columns = {c.name: c for c in listed[0].columns}
+    assert (columns["id"].role, columns["id"].namespace) == ("identifier", "patient")
+    assert columns["age"].bounds is not None
+    assert mesh.explain("SELECT count(DISTINCT id) AS n FROM " + listed[0].name).price  # noqa: S608 - a name that was listed
+
+
+def test_timeout(mesh: concordat.Connection) -> None:
+    """Who does not wait for long is told so."""
+    with pytest.raises(concordat.TimedOut):
+        mesh.query(SQL, timeout=0.001)
+
+
+INTERRUPTED = """
+import signal, sys, concordat
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have left it ignored
+mesh = concordat.connect(sys.argv[1], key=sys.argv[2])
+print("asks", flush=True)
+while True:
+    mesh.query(sys.argv[3])
+"""
+
+
+def test_interrupt() -> None:
+    """Ctrl-C ends a query, and with it the program."""
+    with subprocess.Popen([sys.executable, "-c", INTERRUPTED, HOME, KEY, SQL], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as asks:
+        assert asks.stdout is not None
+        assert asks.stderr is not None
+        assert asks.stdout.readline() == "asks\n"
+        asks.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in asks.stderr.read()
+    assert asks.returncode != 0
 
 
 def test_tampered_receipt(mesh: concordat.Connection) -> None:
@@ -122,6 +163,10 @@ def test_nobody_answers() -> None:
     state = json.loads((Path(HOME) / "mesh.json").read_text())
     with pytest.raises(concordat.Unavailable):
         concordat.connect(address="127.0.0.1:1", flight="127.0.0.1:1", root=Path(HOME) / "root.pem", pin=state["root_certificate"], key=KEY)
+    with pytest.raises(concordat.ConcordatError, match=r"mesh\.json cannot be read"):
+        concordat.connect("nowhere", key=KEY)
+    with pytest.raises(concordat.ConcordatError, match="there is no key"):
+        concordat.connect(HOME, key="nowhere.key")
 
 
 def test_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

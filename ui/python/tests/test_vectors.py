@@ -6,13 +6,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pyarrow as pa
 import pytest
 
-from concordat import ConcordatError, Refused
+from concordat import ConcordatError, Refused, TimedOut, UploadFailed
 from concordat._answer import explanation_of, refusals_of
 from concordat._channel import events_of
-from concordat._errors import CallFailed, Unavailable, of_driver
+from concordat._dataset import dataset_of
+from concordat._errors import CallFailed, Unavailable, call_failed, of_driver
 from concordat._key import Key, request_message
+from concordat._program import run
 
 VECTORS = Path(__file__).parents[3] / "protocol" / "testdata"
 
@@ -86,6 +89,42 @@ def test_refusals() -> None:
     assert reasons[1].text == "Rows (of units) are never released. Aggregate."
     assert str(Refused(reasons)).startswith("identifier_use (clinic.patients.id): An identifier")
     assert refusals_of("the login token has expired") is None
+    newer = text + ". Vendor code: 3"
+    assert of_driver(newer) == of_driver(text)
+
+
+def test_timeouts() -> None:
+    """What the driver says of a time that is over becomes TimedOut."""
+    for text in (
+        "TIMEOUT: [FlightSQL] context deadline exceeded (DeadlineExceeded; DoGet: endpoint 0: remote: []). Vendor code: 4",
+        "TIMEOUT: [FlightSQL] stream terminated by RST_STREAM with error code: CANCEL (DeadlineExceeded; DoGet: endpoint 0: remote: [])",
+    ):
+        assert isinstance(call_failed(*of_driver(text)), TimedOut)
+
+
+def test_program(tmp_path: Path) -> None:
+    """The binary's progress is handed on; the rest of what it says is raised where it fails."""
+    program = tmp_path / "program"
+    program.write_text('#!/bin/sh\necho out\necho "progress 1 2" >&2\necho "said $CONCORDAT_PROGRESS" >&2\necho "progress 2 2" >&2\nexit "$1"\n')
+    program.chmod(0o700)
+    told: list[tuple[int, int]] = []
+    assert run([str(program), "0"], UploadFailed, lambda done, total: told.append((done, total))) == "out\n"
+    assert told == [(1, 2), (2, 2)]
+    with pytest.raises(UploadFailed, match=r"^out\nsaid lines$"):
+        run([str(program), "3"], UploadFailed, lambda *_: None)
+    with pytest.raises(ConcordatError, match="is not there"):
+        run([str(tmp_path / "none")], UploadFailed)
+
+
+def test_datasets() -> None:
+    """The metadata of a listed table is read as what its policy says."""
+    said = {"concordat.role": "measure", "concordat.bounds": "[18, 100]", "concordat.grain": "5", "ARROW:FLIGHT:SQL:TYPE_NAME": "INTEGER"}
+    fields = [pa.field("age", pa.int64(), metadata=said), pa.field("male", pa.int64(), metadata={"concordat.role": "dimension", "concordat.domain": "[0, 1]"})]
+    d = dataset_of("clinic", "patients", pa.schema(fields, metadata={"concordat.owner": "clinic"}))
+    age, male = d.columns
+    assert (d.name, d.owner) == ("clinic.patients", "clinic")
+    assert (age.type, age.role, age.bounds, age.grain, age.domain) == ("integer", "measure", (18.0, 100.0), "5", None)
+    assert (male.role, male.bounds, male.domain) == ("dimension", None, [0, 1])
 
 
 def test_answers() -> None:

@@ -2,13 +2,16 @@
 
 from ._answer import Column, Explanation, Price, Refusal, Release
 from ._connection import Connection, connect
-from ._errors import CallFailed, ConcordatError, NotPinned, NotVerified, QueryFailed, Refused, Unavailable, UploadFailed
+from ._dataset import Dataset, DatasetColumn
+from ._errors import CallFailed, ConcordatError, NotPinned, NotVerified, QueryFailed, Refused, TimedOut, Unavailable, UploadFailed
 
 __all__ = [
     "CallFailed",
     "Column",
     "ConcordatError",
     "Connection",
+    "Dataset",
+    "DatasetColumn",
     "Explanation",
     "NotPinned",
     "NotVerified",
@@ -17,6 +20,7 @@ __all__ = [
     "Refusal",
     "Refused",
     "Release",
+    "TimedOut",
     "Unavailable",
     "UploadFailed",
     "connect",

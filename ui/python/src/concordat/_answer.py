@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ._errors import QueryFailed, Refused
@@ -70,7 +70,7 @@ class Release:
     """
 
     table: pa.Table
-    receipt: str
+    receipt: str = field(repr=False)
     receipt_id: str
     price: tuple[Price, ...]
     mechanism: str
@@ -80,6 +80,12 @@ class Release:
     def to_pandas(self) -> Any:
         """Give the rows as a pandas.DataFrame."""
         return self.table.to_pandas()
+
+    def to_polars(self) -> Any:
+        """Give the rows as a polars.DataFrame."""
+        import polars
+
+        return polars.DataFrame(self.table)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self.table.__arrow_c_stream__(requested_schema)

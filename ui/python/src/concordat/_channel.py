@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 
-from ._errors import NotPinned, Unavailable, call_failed
+from ._errors import NotPinned, TimedOut, Unavailable, call_failed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,22 +69,22 @@ class Channel:
             raise call_failed(str(answer.get("code", "unknown")), str(answer.get("message", f"HTTP {status}")))
         return answer
 
-    def stream(self, service: str, method: str, message: dict[str, Any]) -> list[dict[str, Any]]:
+    def stream(self, service: str, method: str, message: dict[str, Any], *, timeout: float | None = None) -> list[dict[str, Any]]:
         """Make a call whose answers stream, and give all of them."""
         raw = json.dumps(message).encode()
-        status, body = self._post(service, method, struct.pack(">BI", 0, len(raw)) + raw, "application/connect+json", signed=True)
+        status, body = self._post(service, method, struct.pack(">BI", 0, len(raw)) + raw, "application/connect+json", signed=True, timeout=timeout)
         if status != http.client.OK:
             answer = _object(body)
             raise call_failed(str(answer.get("code", "unknown")), str(answer.get("message", f"HTTP {status}")))
         return events_of(body)
 
-    def _post(self, service: str, method: str, body: bytes, kind: str, *, signed: bool) -> tuple[int, bytes]:
+    def _post(self, service: str, method: str, body: bytes, kind: str, *, signed: bool, timeout: float | None = None) -> tuple[int, bytes]:
         path = f"/{_PACKAGE}.{service}/{method}"
         headers = {"Content-Type": kind, "Connect-Protocol-Version": "1"}
         last: Exception | None = None
         for address in self.addresses:
             try:
-                connection = self._open(address, timeout=self.timeout)
+                connection = self._open(address, timeout=timeout or self.timeout)
             except OSError as err:
                 last = err
                 continue
@@ -97,6 +97,8 @@ class Channel:
                 if len(said) > _LIMIT:
                     raise Unavailable(f"{address} answers with more than {_LIMIT} bytes")
                 return response.status, said
+            except TimeoutError as err:
+                raise TimedOut(f"{address} does not answer in time") from err
             except (OSError, http.client.HTTPException) as err:
                 last = err
             finally:

@@ -31,6 +31,10 @@ class Unavailable(ConcordatError):
     """No coordinator answers, or none has a worker: ask again later."""
 
 
+class TimedOut(ConcordatError, TimeoutError):
+    """There was no answer in the time that was given. What a query reserved stays spent, and asking it again is free."""
+
+
 class NotPinned(ConcordatError):
     """Whatever answers is not a coordinator of the mesh that was pinned."""
 
@@ -55,11 +59,15 @@ def call_failed(code: str, message: str) -> ConcordatError:
     """Make the error of a code of Connect."""
     if code == "unavailable":
         return Unavailable(message)
+    if code == "deadline_exceeded":
+        return TimedOut("no answer in time; asking the same again costs nothing more")
     return CallFailed(code, message)
 
 
-# The driver writes "INVALID_ARGUMENT: [FlightSQL] message (InvalidArgument; ExecuteQuery)".
-_WRAPPED = re.compile(r"^(?:(?P<code>[A-Z_]+): )?\[FlightSQL\] (?P<message>.*?)(?: \((?P<grpc>[A-Za-z]+); [A-Za-z]+\))?$", re.DOTALL)
+# The driver writes "INVALID_ARGUMENT: [FlightSQL] message (InvalidArgument; ExecuteQuery). Vendor code: 3".
+_WRAPPED = re.compile(
+    r"^(?:(?P<code>[A-Z_]+): )?\[FlightSQL\] (?P<message>.*?)(?: \((?P<grpc>[A-Za-z]+); [A-Za-z]+(?:: [^)]*)?\))?(?:\. Vendor code: \d+)?$", re.DOTALL
+)
 _INNER = re.compile(r"^rpc error: code = \w+ desc = ")
 
 
