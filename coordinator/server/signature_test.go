@@ -170,13 +170,16 @@ type change struct {
 func TestEveryStateChangeNeedsItsSignature(t *testing.T) {
 	m := ready(t, 1, nil)
 	s1, s2 := m.manifest(1, nil), m.manifest(2, func(b *document.Bundle) { b.Manifest.Purpose = "another" })
+	s3 := m.manifest(2, func(b *document.Bundle) { b.Manifest.Purpose = "another again" }) // what was rejected is not proposed again
 	submit := func(p person, raw []byte) error {
 		_, err := p.SubmitStatement(p.ctx(), connect.NewRequest(&concordatv1.SubmitStatementRequest{Collaboration: room, Statement: raw}))
 		return err
 	}
-	propose := func(p person, raw []byte) error {
-		_, err := p.ProposeManifest(p.ctx(), connect.NewRequest(&concordatv1.ProposeManifestRequest{Manifest: s2.Manifest, Policies: s2.Policies, Proposal: raw}))
-		return err
+	propose := func(s document.SignedForm) func(p person, raw []byte) error {
+		return func(p person, raw []byte) error {
+			_, err := p.ProposeManifest(p.ctx(), connect.NewRequest(&concordatv1.ProposeManifestRequest{Manifest: s.Manifest, Policies: s.Policies, Proposal: raw}))
+			return err
+		}
 	}
 	sign := func(p person, raw []byte) error {
 		_, err := p.SignManifest(p.ctx(), connect.NewRequest(&concordatv1.SignManifestRequest{Collaboration: room, Approval: raw}))
@@ -193,10 +196,10 @@ func TestEveryStateChangeNeedsItsSignature(t *testing.T) {
 	plan, offboard, delete1 := about(statement.ApprovePlan, s1, 1), about(statement.Offboard, s1, 1), about(statement.Delete, s1, 1)
 	plan.Subject, offboard.Person, delete1.Subject = canon.Sum([]byte("plan")), "ann@clinic", canon.Digest(sealed)
 	changes := []change{
-		{method: "ProposeManifest", name: "propose", by: "clinic", said: about(statement.Propose, s2, 2), send: propose},
+		{method: "ProposeManifest", name: "propose", by: "clinic", said: about(statement.Propose, s2, 2), send: propose(s2)},
 		{method: "SubmitStatement", name: "reject", by: "registry", said: about(statement.Reject, s2, 2), send: submit, open: true},
-		{method: "ProposeManifest", name: "propose again", by: "clinic", said: about(statement.Propose, s2, 2), send: propose},
-		{method: "SignManifest", name: "sign", by: "registry", said: about(statement.Approve, s2, 2), send: sign},
+		{method: "ProposeManifest", name: "propose again", by: "clinic", said: about(statement.Propose, s3, 2), send: propose(s3)},
+		{method: "SignManifest", name: "sign", by: "registry", said: about(statement.Approve, s3, 2), send: sign},
 		{method: "SubmitStatement", name: "pause", by: "registry", said: about(statement.Pause, s1, 1), send: submit, open: true},
 		{method: "SubmitStatement", name: "resume", by: "registry", said: about(statement.Resume, s1, 1), send: submit, open: true},
 		{method: "SubmitStatement", name: "approve a plan", by: "rita", said: plan, send: submit, open: true, free: true},

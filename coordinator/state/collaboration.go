@@ -40,10 +40,13 @@ type collaboration struct {
 	// Witnessed is the newest median time of cosignatures under a version in force that demands witnesses, Unix milliseconds.
 	Witnessed int64 `json:"witnessed,omitempty"`
 
-	Off   map[string]offboarded `json:"off,omitempty"`  // people without authority, by id
-	Left  []string              `json:"left,omitempty"` // participants who signed that they leave; the next version is without them
-	Plans map[string]*Plan      `json:"plans,omitempty"`
-	Saved map[string]*Saved     `json:"saved,omitempty"`
+	Off map[string]offboarded `json:"off,omitempty"` // people without authority, by id
+	// Rejected are the digests of versions that somebody rejected. Their signatures lie about, and signatures for a version say no more than its digest.
+	Rejected []canon.Digest `json:"rejected,omitempty"`
+
+	Left  []string          `json:"left,omitempty"` // participants who signed that they leave; the next version is without them
+	Plans map[string]*Plan  `json:"plans,omitempty"`
+	Saved map[string]*Saved `json:"saved,omitempty"`
 }
 
 type version struct {
@@ -176,6 +179,10 @@ func (c *change) propose(b Propose) (Subject, error) {
 	if v.Proposer, err = p.Check(envelope); err != nil {
 		return Subject{}, fault.New("propose", signatureKind(err), err)
 	}
+	if collab.rejected(v.Digest) {
+		return Subject{}, fault.Newf("propose", fault.Conflict,
+			"these very bytes were rejected, and signatures from then would count again: change something, such as a word of the purpose, or take another new key")
+	}
 	if collab == nil {
 		collab = &collaboration{Nonces: map[string]bool{}, Owners: map[string]string{}, Datasets: map[string]*dataset{}}
 		c.Collaborations[m.Collaboration] = collab
@@ -196,6 +203,12 @@ func (c *change) propose(b Propose) (Subject, error) {
 	}
 	c.event("propose", m.Collaboration, subject, v.Proposer.String())
 	return subject, nil
+}
+
+// rejected says whether a version of this digest was rejected. States of earlier builds tell it of the last one of a number alone.
+func (c *collaboration) rejected(d canon.Digest) bool {
+	return c != nil && (slices.Contains(c.Rejected, d) ||
+		slices.ContainsFunc(c.Versions, func(v *version) bool { return v.Digest == d && v.Status == Rejected }))
 }
 
 // newest is the last version that ever was active, nil before the first.

@@ -53,6 +53,7 @@ func (c *change) statement(b Statement) (Subject, error) {
 	switch said.Action {
 	case statement.Reject:
 		v.Status, v.Rejection = Rejected, who+": "+said.Reason
+		collab.Rejected = append(collab.Rejected, v.Digest)
 	case statement.Pause:
 		if !slices.Contains(collab.PausedBy, who) {
 			collab.PausedBy = append(collab.PausedBy, who)
