@@ -10,6 +10,9 @@ import (
 // Details is the SQL for what threshold mode asks of every group besides its sums (PRIVACY.md section 6): columns k0…, then for each
 // sum a0… (XOR of its units' keys), b0… (a second one), x0… and y0… (of units with their counted rows), t0… (the two largest absolute
 // contributions), n0… (units that contribute) and w0… (the sum of absolute contributions).
+//
+// DuckDB's hash of several values is the XOR of the last one's with what it makes of the others: of sets, such XORs would be equal where two
+// units have one row more each. The hash of the hash is not.
 func Details(b *plan.Bounded, params Params) string {
 	q := newBounded(b, params)
 	q.details = true
@@ -33,10 +36,10 @@ func Details(b *plan.Bounded, params Params) string {
 		}
 		salt := Quote(q.salt)
 		items = append(items,
-			fmt.Sprintf("bit_xor(hash(%s, 1, u)) FILTER (WHERE %s) AS a%d", salt, counted, i),
-			fmt.Sprintf("bit_xor(hash(%s, 2, u)) FILTER (WHERE %s) AS b%d", salt, counted, i),
-			fmt.Sprintf("bit_xor(hash(%s, 3, u, %s)) FILTER (WHERE %s) AS x%d", salt, value, counted, i),
-			fmt.Sprintf("bit_xor(hash(%s, 4, u, %s)) FILTER (WHERE %s) AS y%d", salt, value, counted, i),
+			fmt.Sprintf("bit_xor(hash(hash(%s, 1, u))) FILTER (WHERE %s) AS a%d", salt, counted, i),
+			fmt.Sprintf("bit_xor(hash(hash(%s, 2, u))) FILTER (WHERE %s) AS b%d", salt, counted, i),
+			fmt.Sprintf("bit_xor(hash(hash(%s, 3, u, %s))) FILTER (WHERE %s) AS x%d", salt, value, counted, i),
+			fmt.Sprintf("bit_xor(hash(hash(%s, 4, u, %s))) FILTER (WHERE %s) AS y%d", salt, value, counted, i),
 			fmt.Sprintf("max(CAST(abs(%s) AS HUGEINT), 2) FILTER (WHERE %s) AS t%d", value, counted, i),
 			fmt.Sprintf("count(*) FILTER (WHERE %s) AS n%d", counted, i),
 			fmt.Sprintf("coalesce(sum(abs(%s)) FILTER (WHERE %s), 0) AS w%d", value, counted, i))
