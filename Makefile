@@ -232,7 +232,7 @@ lint: compiler fresh $(TOOLS)/$(GOLANGCI_LINT)/golangci-lint
 	  [ -z "$$unformatted" ] || { echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; }
 	@for m in $(MODULES) tools/attest tools/quotes tools/tlog tools/helm tools/licences; do \
 	  echo "lint   $$m"; \
-	  (cd $$m && $(TOOLS)/$(GOLANGCI_LINT)/golangci-lint run --config $(CURDIR)/.golangci.yml --build-tags duckdb_arrow ./...); \
+	  (cd $$m && $(TOOLS)/$(GOLANGCI_LINT)/golangci-lint run --config $(CURDIR)/.golangci.yml --build-tags duckdb_arrow,soak ./...); \
 	done
 	@$(MAKE) --no-print-directory vulnerabilities
 

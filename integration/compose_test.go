@@ -51,7 +51,7 @@ func (d *deployed) in(step func(*deployed)) func(*testing.T) {
 		if d.t.Failed() {
 			t.Skip("skipped: a step before failed")
 		}
-		d.t, d.engine.t = t, t
+		d.t = t
 		if d.Mesh != nil {
 			d.Mesh = d.In(t)
 		}

@@ -92,7 +92,8 @@ func checkComposeVolumes(t *testing.T, c composeFile, service string, volumes []
 	t.Helper()
 	for _, volume := range volumes {
 		source, target, _ := strings.Cut(volume, ":")
-		if _, named := c.Volumes[source]; !named && !(strings.HasPrefix(source, "./deploy/") && strings.HasSuffix(target, ":ro")) {
+		ours := strings.HasPrefix(source, "./deploy/") && strings.HasSuffix(target, ":ro")
+		if _, named := c.Volumes[source]; !named && !ours {
 			t.Errorf("%s mounts %s, which is no volume of the file", service, volume)
 		}
 		owner, _, _ := strings.Cut(volume, "-")

@@ -81,7 +81,7 @@ func (e *engine) start() {
 	go func() { ended <- cmd.Wait() }()
 	e.t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
-		<-ended
+		_ = <-ended // a daemon that was ended says so
 		for _, mounts := range []string{"exec/netns/*", "data/overlay2/*/merged", "data/overlay2"} {
 			left, _ := filepath.Glob(filepath.Join(dir, mounts))
 			for _, mount := range left {

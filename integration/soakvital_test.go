@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -22,6 +23,7 @@ import (
 type vital struct {
 	at      time.Time
 	started float64
+	term    float64 // of the coordinators: who leads has more to do, and more connections
 	figures map[string]float64
 }
 
@@ -88,10 +90,14 @@ func scrape(ctx context.Context, address string) (map[string]float64, error) {
 
 // take adds what all processes tell now. One that is away right now is left out.
 func (v *vitals) take(ctx context.Context, m *harness.Mesh) {
+	all, term := map[string]map[string]float64{}, 0.0
 	for name, address := range metricsOf(m) {
 		if now, err := scrape(ctx, address); err == nil {
-			v.of[name] = append(v.of[name], vital{time.Now(), now["process_start_time_seconds"], now})
+			all[name], term = now, max(term, now["concordat_raft_term"])
 		}
+	}
+	for name, now := range all {
+		v.of[name] = append(v.of[name], vital{time.Now(), now["process_start_time_seconds"], term, now})
 	}
 }
 
@@ -132,9 +138,9 @@ func (v *vitals) stateBytes(index float64) float64 {
 }
 
 // still says that nothing rises without end: what each process told since the mesh had settled after the last restart lies along a line that does
-// not rise beyond doubt; the heap of a coordinator by what its state takes.
+// not rise beyond doubt, in each term of a leader by itself; the heap of a coordinator by what its state takes.
 func (v *vitals) still(t *testing.T, settled time.Time) {
-	for _, name := range slices.Sorted(mapsKeys(v.of)) {
+	for _, name := range slices.Sorted(maps.Keys(v.of)) {
 		all := v.of[name]
 		life := slices.DeleteFunc(slices.Clone(all), func(x vital) bool {
 			return x.started != all[len(all)-1].started || x.at.Before(settled)
@@ -144,16 +150,16 @@ func (v *vitals) still(t *testing.T, settled time.Time) {
 			continue
 		}
 		for _, l := range levels {
-			var points []steady.Point
+			terms := map[float64][]steady.Point{}
 			allowed, over := 0.0, "s"
 			for _, x := range life {
 				at := x.at.Sub(life[0].at).Seconds()
 				if index := x.figures[appliedIndex]; l.metric == heapMetric && index > 0 {
 					at, allowed, over = v.stateBytes(index), heapPerByte, "bytes of state"
 				}
-				points = append(points, steady.Point{X: at, Y: x.figures[l.metric]})
+				terms[x.term] = append(terms[x.term], steady.Point{X: at, Y: x.figures[l.metric]})
 			}
-			line, err := steady.Fit(points)
+			line, err := steady.Fit(slices.Collect(maps.Values(terms))...)
 			if err != nil {
 				t.Errorf("%s: %s: %v: make SOAK longer", name, l.name, err)
 				continue
@@ -166,8 +172,8 @@ func (v *vitals) still(t *testing.T, settled time.Time) {
 	}
 }
 
-// collected is the live heap of a process after its garbage was collected twice, which scrapes hasten.
-func collected(t *testing.T, address string) float64 {
+// alive is the live heap of a process after its garbage was collected twice, which scrapes hasten.
+func alive(t *testing.T, address string) float64 {
 	t.Helper()
 	first := -1.0
 	for end := time.Now().Add(5 * time.Minute); time.Now().Before(end); {
@@ -192,12 +198,12 @@ func fresh(t *testing.T, m *harness.Mesh) {
 	t.Helper()
 	const start = 8 << 20
 	for _, c := range m.State().Coordinators {
-		before := collected(t, c.Metrics)
+		before := alive(t, c.Metrics)
 		if err := m.Restart(t.Context(), c.Name); err != nil {
 			t.Fatal(err)
 		}
 		m.Leader()
-		after := collected(t, c.Metrics)
+		after := alive(t, c.Metrics)
 		t.Logf("%s: live heap %.1f MiB, started anew %.1f MiB", c.Name, before/(1<<20), after/(1<<20))
 		if before > 1.1*after+start {
 			t.Errorf("%s holds %.0f bytes, and %.0f when it is started anew", c.Name, before, after)

@@ -37,8 +37,8 @@ type Mesh struct {
 	// Traces is where processes send traces, if anywhere; Coordinators and Workers are how many there are, three and two where it is 0.
 	Traces                string
 	Coordinators, Workers int
-	tb    testing.TB
-	bin   string
+	tb                    testing.TB
+	bin                   string
 }
 
 // Up starts a new mesh, which ends with the test.
