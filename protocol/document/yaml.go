@@ -118,6 +118,9 @@ func parse(file string, b []byte, v any) (Source, error) {
 	if !utf8.Valid(b) || bytes.HasPrefix(b, []byte("\ufeff")) {
 		return Source{}, &SyntaxError{File: file, Position: start, Message: "not plain UTF-8; save it as UTF-8 without a byte order mark"}
 	}
+	if err := checkShape(file, b); err != nil {
+		return Source{}, err
+	}
 	tree, err := parser.ParseBytes(b, 0)
 	if err != nil {
 		return Source{}, yamlError(file, err)
