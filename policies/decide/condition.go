@@ -111,7 +111,29 @@ func (d *decider) columns(c *plan.Call, left, right fact) {
 		if d.prefixed(c.Args[i], f) {
 			return
 		}
+		if list := labels(c.Args[1-i]); len(list) > 0 {
+			d.countConstants(c, f, c.Args[i], list)
+		}
 	}
+}
+
+// labels are the constants that an expression can be: comparing with it compares with them.
+func labels(e plan.Expr) []plan.Expr {
+	var out []plan.Expr
+	switch e := e.(type) {
+	case *plan.Const:
+		return []plan.Expr{e}
+	case *plan.Case:
+		for _, w := range e.Whens {
+			out = append(out, labels(w.Then)...)
+		}
+		return append(out, labels(e.Else)...)
+	case *plan.Call, *plan.Cast:
+		for _, a := range plan.Children(e) {
+			out = append(out, labels(a)...)
+		}
+	}
+	return out
 }
 
 // against judges the comparison of an expression with constants, and aligns the constants of times to the grain.

@@ -1,6 +1,7 @@
 package decide_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -73,5 +74,24 @@ func TestForbidden(t *testing.T) {
 		if text := inserted(c, dataset); sound(t, j, text).Release != nil {
 			t.Errorf("accepted: %s", text)
 		}
+	}
+}
+
+// TestLabelsAreConstants: constants count as such where a CASE gives them, too.
+func TestLabelsAreConstants(t *testing.T) {
+	room := decidetest.NewRoom(decidetest.Seed(3))
+	j := newJudge(t, room.Policies)
+	labels := func(n int) string {
+		out := "SELECT count(*) FROM " + room.Datasets[0] + " t WHERE t.place = CASE"
+		for i := range n {
+			out += fmt.Sprintf(" WHEN t.level = %d THEN 'place %d'", i%3, i)
+		}
+		return out + " ELSE 'none' END"
+	}
+	if d := j.decide(t, labels(40), 0); d.Release == nil {
+		t.Errorf("41 labels: %v", d.Refusals)
+	}
+	if d := j.decide(t, labels(60), 0); d.Release != nil {
+		t.Error("61 labels are accepted")
 	}
 }
