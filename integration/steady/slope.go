@@ -29,10 +29,22 @@ const buckets = 16
 // quantile is that of Student's t for buckets-2 degrees of freedom at 0.9995: outside of it, on either side, lies one in a thousand.
 const quantile = 4.140
 
-// Fit draws the line. It needs two points a bucket.
-func Fit(points []Point) (Line, error) {
-	if len(points) < 2*buckets {
-		return Line{}, fmt.Errorf("%d measurements, %d are needed", len(points), 2*buckets)
+// Fit draws the line through measurements of several times, each with a level of its own: it is their common slope. It needs two points a bucket; a
+// time with less is passed by.
+func Fit(times ...[]Point) (Line, error) {
+	var points []Point
+	all := mean(slices.Concat(times...))
+	for _, own := range times {
+		if len(own) < 2*buckets {
+			continue
+		}
+		at := mean(own)
+		for _, p := range own {
+			points = append(points, Point{p.X - at.X, p.Y - at.Y + all.Y})
+		}
+	}
+	if len(points) == 0 {
+		return Line{}, fmt.Errorf("no %d measurements of one time", 2*buckets)
 	}
 	sorted := slices.SortedFunc(slices.Values(points), func(a, b Point) int { return cmp.Compare(a.X, b.X) })
 	means := make([]Point, buckets)

@@ -44,6 +44,13 @@ func TestRisesAreFound(t *testing.T) {
 	if l, err := steady.Fit(series(1, 0, 10)); err != nil || l.Rises(0, 20) || !l.Rises(0, 5) {
 		t.Errorf("what matters: %v %v", l, err)
 	}
+	level := series(2, 0, 0)
+	for i := range level { // the same, at another level and later
+		level[i] = steady.Point{X: level[i].X + 500, Y: level[i].Y + 50}
+	}
+	if l, err := steady.Fit(series(1, 0, 0), level); err != nil || l.Slope > 1e-9 || l.Slope < -1e-9 {
+		t.Errorf("two levels: %v %v", l, err)
+	}
 	if _, err := steady.Fit(series(1, 0, 0)[:31]); err == nil {
 		t.Error("a line through hardly any points")
 	}

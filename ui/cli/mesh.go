@@ -202,7 +202,7 @@ func (a *app) status(ctx context.Context, r mesh.Report, format present.Format) 
 		page := *a
 		var text bytes.Buffer
 		page.Out = &text
-		if err = page.statusTable(ctx, r); err == nil {
+		if err = page.statusTable(ctx, r, narrow(a.Out)); err == nil {
 			err = a.tint(text.Bytes())
 		}
 	}
@@ -268,8 +268,8 @@ func (a *app) statusJSON(ctx context.Context, r mesh.Report) error {
 	return present.Object(a.Out, out)
 }
 
-func (a *app) statusTable(ctx context.Context, r mesh.Report) error {
-	processes := present.Grid{Columns: []present.Column{{Name: "process"}, {Name: "pid", Right: true}, {Name: "runs"}, {Name: "address"}, {Name: "says"}}}
+func (a *app) statusTable(ctx context.Context, r mesh.Report, narrow bool) error {
+	processes := processGrid{}
 	names := map[string]string{} // of coordinators by node id
 	for _, c := range r.Coordinators {
 		if c.Status != nil {
@@ -304,17 +304,17 @@ func (a *app) statusTable(ctx context.Context, r mesh.Report) error {
 		if !p.Running {
 			runs, says = "no", "ended: see "+filepath.Join(p.Name, filepath.Base(p.Log))
 		}
-		processes.Rows = append(processes.Rows, []string{p.Name, fmt.Sprint(p.PID), runs, about[p.Name][0], says})
+		processes.add(p.Name, fmt.Sprint(p.PID), runs, about[p.Name][0], says)
 	}
 	if r.State.Elsewhere {
 		for _, c := range r.Coordinators {
-			processes.Rows = append(processes.Rows, []string{c.Name, "", "elsewhere", about[c.Name][0], about[c.Name][1]})
+			processes.add(c.Name, "", "elsewhere", about[c.Name][0], about[c.Name][1])
 		}
 		for _, w := range r.State.Workers {
-			processes.Rows = append(processes.Rows, []string{w.Name, "", "elsewhere", about[w.Name][0], about[w.Name][1]})
+			processes.add(w.Name, "", "elsewhere", about[w.Name][0], about[w.Name][1])
 		}
 	}
-	if err := processes.Write(a.Out); err != nil {
+	if err := processes.grid(narrow).Write(a.Out); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.Out, "\nledger          %s\nroot to pin     %s\n", r.State.Ledger, r.State.RootCertificate)

@@ -1,10 +1,46 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 
+	"golang.org/x/term"
+
 	"concordat.dev/ui/mesh"
+	"concordat.dev/ui/present"
 )
+
+// roomy is how many columns of a terminal the table of processes takes with addresses.
+const roomy = 80
+
+// narrow says that a stream is a terminal with less room than that.
+func narrow(stream any) bool {
+	file, ok := stream.(interface{ Fd() uintptr })
+	if !ok {
+		return false
+	}
+	width, _, err := term.GetSize(int(file.Fd()))
+	return err == nil && width > 0 && width < roomy
+}
+
+// processGrid are the rows of processes: name, id, whether it runs, address, what it says.
+type processGrid [][]string
+
+func (g *processGrid) add(cells ...string) { *g = append(*g, cells) }
+
+// grid leaves addresses out where there is little room, which --format json tells as well.
+func (g processGrid) grid(narrow bool) present.Grid {
+	const address = 3
+	out := present.Grid{Columns: []present.Column{{Name: "process"}, {Name: "pid", Right: true}, {Name: "runs"}, {Name: "address"}, {Name: "says"}}, Rows: g}
+	if !narrow {
+		return out
+	}
+	out.Columns = slices.Delete(out.Columns, address, address+1)
+	for i, row := range out.Rows {
+		out.Rows[i] = slices.Delete(row, address, address+1)
+	}
+	return out
+}
 
 // ended are the names of processes of this machine that do not run.
 func ended(r mesh.Report) (out []string) {
