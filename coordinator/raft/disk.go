@@ -9,6 +9,7 @@ import (
 
 	hraft "github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/fs"
 	"github.com/rs/zerolog"
 
 	"concordat.dev/coordinator/seal"
@@ -71,7 +72,7 @@ func (d *Disk) open() error {
 		return err
 	}
 	logger := raftLogger(d.logger)
-	if d.log, err = wal.Open(dir, wal.WithSegmentSize(segmentSize), wal.WithLogger(logger)); err != nil {
+	if d.log, err = wal.Open(dir, wal.WithSegmentSize(segmentSize), wal.WithLogger(logger), wal.WithSegmentFiler(newSegments(dir, fs.New()))); err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
 	if d.snaps, err = hraft.NewFileSnapshotStoreWithLogger(d.cfg.DataDir, keptSnapshots, logger); err != nil {

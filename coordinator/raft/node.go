@@ -22,7 +22,6 @@ import (
 	hraft "github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
 	"github.com/hashicorp/raft-wal/fs"
-	"github.com/hashicorp/raft-wal/segment"
 	"github.com/hashicorp/raft-wal/types"
 	"github.com/rs/zerolog"
 
@@ -122,7 +121,7 @@ func (n *Node) open() error {
 	if files == nil {
 		files = fs.New()
 	}
-	n.segments = &segments{SegmentFiler: segment.NewFiler(dir, files)}
+	n.segments = newSegments(dir, files)
 	if n.log, err = wal.Open(dir, wal.WithSegmentSize(segmentSize), wal.WithLogger(logger), wal.WithSegmentFiler(n.segments)); err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}

@@ -1,8 +1,10 @@
 package raft
 
 import (
+	"errors"
 	"sync"
 
+	"github.com/hashicorp/raft-wal/segment"
 	"github.com/hashicorp/raft-wal/types"
 )
 
@@ -10,8 +12,14 @@ import (
 // would keep the ones that were dropped, too. These can be told to begin a new one.
 type segments struct {
 	types.SegmentFiler
+	dir   string
+	files types.VFS
 	mu    sync.Mutex
 	turns bool // with the next entries
+}
+
+func newSegments(dir string, files types.VFS) *segments {
+	return &segments{SegmentFiler: segment.NewFiler(dir, files), dir: dir, files: files}
 }
 
 // turn has the next entries be the last ones of their file, or not.
@@ -46,42 +54,57 @@ func (s *segments) Create(info types.SegmentInfo) (types.SegmentWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tail{SegmentWriter: w, of: s}, nil
+	return &tail{of: s, info: info, w: w}, nil
 }
 
-// RecoverTail implements types.SegmentFiler.
+// RecoverTail implements types.SegmentFiler. The library takes a file for ended whose end was begun, and lets nothing be written to it any more, whether
+// or not it goes on with a new one: the end is erased. Only where the last entries were written together with it, it stays.
 func (s *segments) RecoverTail(info types.SegmentInfo) (types.SegmentWriter, error) {
 	w, err := s.SegmentFiler.RecoverTail(info)
 	if err != nil {
 		return nil, err
 	}
-	return &tail{SegmentWriter: w, of: s}, nil
+	t := &tail{of: s, info: info, w: w}
+	ended, start, err := w.Sealed()
+	if err == nil && ended {
+		whole := s.ends(info, w, start)
+		if err = t.repair(); whole && errors.Is(err, errEnded) {
+			err = nil
+		}
+	}
+	if err != nil {
+		_ = t.Close()
+		return nil, err
+	}
+	return t, nil
 }
 
-// tail is the file that takes entries. The log calls it from one goroutine at a time.
-type tail struct {
-	types.SegmentWriter
-	of   *segments
-	torn bool // its end could not be written
+// ends says whether the table at a file's end, by which it is read later, leads to each entry.
+func (s *segments) ends(info types.SegmentInfo, w types.SegmentWriter, start uint64) bool {
+	info.IndexStart, info.MaxIndex = start, w.LastIndex()
+	r, err := s.Open(info)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = r.Close() }()
+	for i := info.MinIndex; i <= info.MaxIndex; i++ {
+		if !same(r, w, i) {
+			return false
+		}
+	}
+	return true
 }
 
-// Append implements types.SegmentWriter. Where the entries are on the disk and the file's end is not, they count, and the file takes no more of
-// them: after the next start it is read as if its end had never been begun.
-func (t *tail) Append(entries []types.LogEntry) error {
-	if err := t.SegmentWriter.Append(entries); err != nil {
-		return err
+func same(a, b types.SegmentReader, index uint64) bool {
+	one, err := a.GetLog(index)
+	if err != nil {
+		return false
 	}
-	if len(entries) > 0 && t.of.turned() {
-		_, err := t.ForceSeal()
-		t.torn = err != nil
+	defer func() { _ = one.Close() }()
+	other, err := b.GetLog(index)
+	if err != nil {
+		return false
 	}
-	return nil
-}
-
-// Sealed implements types.SegmentWriter.
-func (t *tail) Sealed() (bool, uint64, error) {
-	if t.torn {
-		return false, 0, nil
-	}
-	return t.SegmentWriter.Sealed()
+	defer func() { _ = other.Close() }()
+	return string(one.Bs) == string(other.Bs)
 }
