@@ -23,6 +23,9 @@ import (
 // MaxText is the longest text that is read, in bytes: DuckDB's parser takes quadratic time beyond.
 const MaxText = 64 << 10
 
+// maxComments is how often /* may stand in a text.
+const maxComments = 100
+
 // connections is how many texts are read at once.
 const connections = 4
 
@@ -66,6 +69,12 @@ func (p *Parser) Parse(ctx context.Context, text string) (ast.Query, *refusal.Li
 		refused.Add(refusal.Refusal{Code: refusal.LimitExceeded, Span: refusal.Span{Start: 0, End: len(text)}, Rule: "text size",
 			Message:    fmt.Sprintf("The text has %d bytes; the most is %d.", len(text), MaxText),
 			Suggestion: "Shorten the query, for example its IN lists."})
+		return nil, refused, nil
+	}
+	if n := strings.Count(text, "/*"); n > maxComments { // the engine's scanner takes the square of their number, if they are nested
+		at := strings.Index(text, "/*")
+		refused.Add(refusal.Refusal{Code: refusal.LimitExceeded, Span: refusal.Span{Start: at, End: at + len("/*")}, Rule: "comments",
+			Message: fmt.Sprintf("The text has %d times /*; the most is %d.", n, maxComments), Suggestion: "Leave comments out, or begin them with --."})
 		return nil, refused, nil
 	}
 	src := newSource(text)
