@@ -62,7 +62,10 @@ func (a *app) verdict(r mesh.Report) error {
 		}
 	}
 	start := "'concordat up' starts the mesh"
-	if r.Running() {
+	switch {
+	case r.State.Elsewhere:
+		start = "whoever runs its processes has to start them"
+	case r.Running():
 		start = "'concordat down' and 'concordat up' start the mesh again, with all that it has"
 	}
 	switch gone := ended(r); {
