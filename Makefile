@@ -61,7 +61,7 @@ VERSION = $(shell sed -n 's/^const Number = "\(.*\)"/\1/p' protocol/version/vers
 RELEASE ?= release
 # What a release is built from: folder, package, environment and flags of each program. The worker needs cgo, so it is built for the machine alone.
 release-program = @echo "release $(1)-$(3)"; cd $(2) && CGO_ENABLED=$(5) GOOS=linux GOARCH=$(3) $(BUILD) $(6) -o $(abspath $(RELEASE))/$(1)-$(VERSION)-linux-$(3) $(4)
-release-parts   = @echo "release $(1).cdx.json"; cd $(2) && CGO_ENABLED=$(4) GOFLAGS=$(5) $(TOOLS)/cyclonedx-$(CYCLONEDX)/cyclonedx-gomod app -json -licenses -noserial -std -main $(3) -output $(abspath $(RELEASE))/$(1)-$(VERSION).cdx.json . 2>/dev/null && sed -i '/"timestamp":/d' $(abspath $(RELEASE))/$(1)-$(VERSION).cdx.json
+release-parts   = @echo "release $(1).cdx.json"; cd $(2) && CGO_ENABLED=$(4) GOFLAGS=$(5) $(TOOLS)/cyclonedx-$(CYCLONEDX)/cyclonedx-gomod app -json -licenses -noserial -std -main $(3) -output $(abspath $(RELEASE))/$(1)-$(VERSION).cdx.json . 2>$(abspath $(RELEASE)).said || { cat $(abspath $(RELEASE)).said; exit 1; }; rm -f $(abspath $(RELEASE)).said; sed -i '/"timestamp":/d' $(abspath $(RELEASE))/$(1)-$(VERSION).cdx.json
 
 ## release: the programs for linux, amd64 and where no cgo is needed arm64, with a list of their parts (CycloneDX) and SHA256SUMS, in RELEASE (release)
 .PHONY: release
