@@ -186,7 +186,12 @@ func (f flow) exchange(ctx context.Context, code string, s *Sessions) (Identity,
 	case id.Subject == "" || len(id.Subject) > 255:
 		return Identity{}, fmt.Errorf("%w has a subject of %d bytes", errAnswer, len(id.Subject))
 	}
-	return Identity{Issuer: id.Issuer, ClientID: f.provider.ClientID, Subject: id.Subject, Name: claims.Name[:min(len(claims.Name), 200)]}, nil
+	return Identity{Issuer: id.Issuer, ClientID: f.provider.ClientID, Subject: id.Subject, Name: named(claims.Name)}, nil
+}
+
+// named is a name as an issuer tells it, for pages: cut to a length, and text whatever it was.
+func named(s string) string {
+	return strings.ToValidUTF8(s[:min(len(s), 200)], "")
 }
 
 func fail(w http.ResponseWriter, r *http.Request, reason string) {

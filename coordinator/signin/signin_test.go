@@ -165,3 +165,12 @@ func TestSilentIssuer(t *testing.T) {
 		t.Error(config, err)
 	}
 }
+
+// A long name that is cut within a character is still text, which a page's answer has to be.
+func TestNamesAreText(t *testing.T) {
+	for in, want := range map[string]string{"Ann": "Ann", strings.Repeat("x", 199) + "ü": strings.Repeat("x", 199), "a\xffb": "ab"} {
+		if got := named(in); got != want {
+			t.Errorf("%q: %q", in, got)
+		}
+	}
+}
