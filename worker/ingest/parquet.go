@@ -20,7 +20,7 @@ import (
 const (
 	// columnBuffer is how much of a column chunk is read at once.
 	columnBuffer = 1 << 20
-	// groupsAtOnce is how many row groups are decoded at once; the parts that they lie in are kept decrypted (keptParts).
+	// groupsAtOnce is how many row groups are decoded at once; the parts that they lie in are kept decrypted (keptPlain).
 	groupsAtOnce = 3
 )
 
@@ -89,9 +89,29 @@ func (p *pass) openParquet(ctx context.Context, at io.ReaderAt, size int64) (pie
 			g.leaves, g.targets = append(g.leaves, field.ColIndex), append(g.targets, all[i])
 		}
 	}
+	if parts, ok := at.(interface{ Together(bytes int64) }); ok {
+		parts.Together(groupsAtOnce * g.largest())
+	}
 	return func(yield func(piece) bool) error {
 		return g.each(ctx, p.options.Parallel, func(batch arrow.RecordBatch) bool { return p.batch(batch, g.targets, yield) })
 	}, nil
+}
+
+// largest is how far apart the columns of a row group lie at most, by where the file says that they are read from.
+func (g *groups) largest() (bytes int64) {
+	for i := range g.file.NumRowGroups() {
+		first, last := g.size, int64(0)
+		group := g.file.MetaData().RowGroup(i)
+		for _, leaf := range g.leaves {
+			chunk, err := group.ColumnChunk(leaf)
+			if err != nil {
+				continue // reading it tells
+			}
+			first, last = min(first, chunk.DataPageOffset()), max(last, chunk.DataPageOffset()+chunk.TotalCompressedSize())
+		}
+		bytes = max(bytes, min(last-first, keptPlain))
+	}
+	return bytes
 }
 
 // reader opens the file; known metadata isn't read again.

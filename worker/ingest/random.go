@@ -7,10 +7,16 @@ import (
 	"io"
 	"slices"
 	"sync"
+
+	"concordat.dev/protocol/upload"
 )
 
-// keptParts is how many decrypted parts of a Parquet file are in memory at once, 64 MiB each.
-const keptParts = 8
+const (
+	// keptPlain is how much of a Parquet file is in memory at once, decrypted.
+	keptPlain = 8 * upload.MaxPart
+	// besides is how many parts more are kept than hold what is read at once: one that this begins in, one with the file's end, and the next one.
+	besides = 3
+)
 
 // randomParts reads the parts of one file at any place, as Parquet wants it, for several goroutines. A part is fetched whole and authenticated to its end
 // before a byte of it is given out. While one is read, the next one is fetched.
@@ -23,6 +29,7 @@ type randomParts struct {
 	work     sync.WaitGroup
 
 	mu     sync.Mutex
+	most   int         // parts to keep
 	starts []int64     // where each part begins in the file, and the file's end
 	kept   []*keptPart // the one used last is the last
 	err    error       // the first failure: what reads Parquet doesn't keep errors as they are
@@ -38,7 +45,18 @@ type keptPart struct {
 
 func newRandomParts(ctx context.Context, parts Parts, first, n int) *randomParts {
 	ctx, cancel := context.WithCancel(ctx)
-	return &randomParts{ctx: ctx, cancel: cancel, parts: parts, first: first, n: n, spare: make(chan []byte, 2)}
+	return &randomParts{ctx: ctx, cancel: cancel, parts: parts, first: first, n: n, most: besides, spare: make(chan []byte, 1)}
+}
+
+// Together says how much of the file is read at once, so that it is kept until it was read.
+func (r *randomParts) Together(bytes int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	part := int64(1)
+	for _, p := range r.parts.Statement.Parts[r.first : r.first+r.n] {
+		part = max(part, p.Plain)
+	}
+	r.most = besides + int(min(max(bytes, 0), keptPlain-besides*upload.MaxPart)/part)
 }
 
 // Size is the size of the file.
@@ -121,7 +139,7 @@ func (r *randomParts) keep(i int) *keptPart {
 		r.kept = append(slices.Delete(r.kept, at, at+1), k)
 		return k
 	}
-	if len(r.kept) >= keptParts {
+	if len(r.kept) >= r.most {
 		r.kept = slices.Delete(r.kept, 0, 1)
 	}
 	k := &keptPart{i: i, done: make(chan struct{})}

@@ -121,10 +121,12 @@ func figure(name string, value float64, unit string) {
 	fmt.Printf("figure datapath_%s %.4g %s\n", name, value, unit)
 }
 
-// cost is what a stage took.
-type cost struct{ seconds, processor float64 }
+// cost is what a stage took: time, processor time, and the most bytes of memory above what was held before.
+type cost struct{ seconds, processor, memory float64 }
 
-func (c cost) add(d cost) cost { return cost{c.seconds + d.seconds, c.processor + d.processor} }
+func (c cost) add(d cost) cost {
+	return cost{c.seconds + d.seconds, c.processor + d.processor, max(c.memory, d.memory)}
+}
 
 // errOnly ends a run after the stage that was asked for.
 var errOnly = errors.New("the stage that was asked for is over")
@@ -151,11 +153,11 @@ func (b *bench) stage(name string, work func() error) (c cost, err error) {
 	}
 	c.seconds = time.Since(start).Seconds()
 	processorAfter, kernelAfter := used()
-	c.processor = processorAfter - processor
+	c.processor, c.memory = processorAfter-processor, peak()-held
 	figure(name, float64(b.rows)/c.seconds/1e6, "Mrows/s")
 	figure(name+"_cpu", c.processor/float64(b.rows)*1e9, "ns/row")
 	figure(name+"_cpu_kernel", (kernelAfter-kernel)/float64(b.rows)*1e9, "ns/row")
-	figure(name+"_memory", (peak()-held)/1e9, "GB")
+	figure(name+"_memory", c.memory/1e9, "GB")
 	figure(name+"_bytes", float64(b.size)/c.seconds/1e6, "MB/s")
 	if b.only == name {
 		return c, errOnly
@@ -233,11 +235,18 @@ func (b *bench) path(ctx context.Context, load string) error {
 	if _, err := b.stage("sealed_read", func() error { return b.read(ctx) }); err != nil {
 		return err
 	}
-	reload, err := b.stage("reload", func() error { return b.load(ctx) })
+	table := 0.0
+	reload, err := b.stage("reload", func() error {
+		table, err = b.load(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}
+	reload.memory -= table
 	without := seal.add(reload)
+	figure(b.format+"_table", table/1e9, "GB")
+	figure(b.format+"_worker_memory_above_table", without.memory/1e9, "GB")
 	with := without.add(client)
 	figure(b.format+"_ratio_with_client", plain.seconds/with.seconds, "of plain DuckDB")
 	figure(b.format+"_ratio_with_client_cpu", plain.processor/with.processor, "of plain DuckDB")
@@ -297,19 +306,20 @@ func (b *bench) read(ctx context.Context) error {
 	return r.Err()
 }
 
-func (b *bench) load(ctx context.Context) error {
+// load has the engine load what was sealed, and gives the bytes of the table.
+func (b *bench) load(ctx context.Context) (table float64, err error) {
 	e, err := engine.Open(engine.Config{Threads: b.threads})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer e.Close() //nolint:errcheck // in memory
 	l := &loader.Loader{Store: b.store, Engine: e, Now: time.Now, Budget: math.MaxInt64, Gate: admission.New(admission.Limits{Running: 1}, time.Now)}
 	held, err := l.Acquire(ctx, loader.Work{Datasets: []loader.Request{{Binding: b.binding(1), Sealed: b.sealed, Policy: &b.policy, Wrapper: b.wrapper}}})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	held.Release()
-	return nil
+	return float64(l.Stats().TableBytes), nil
 }
 
 type discard struct{}
