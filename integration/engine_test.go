@@ -81,7 +81,9 @@ func (e *engine) start() {
 	go func() { ended <- cmd.Wait() }()
 	e.t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = <-ended // a daemon that was ended says so
+		if err := <-ended; err != nil {
+			e.t.Logf("dockerd ended: %v", err)
+		}
 		for _, mounts := range []string{"exec/netns/*", "data/overlay2/*/merged", "data/overlay2"} {
 			left, _ := filepath.Glob(filepath.Join(dir, mounts))
 			for _, mount := range left {
