@@ -59,7 +59,7 @@ func (d deployed) images() {
 func (d deployed) forget(images string) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "sh", "-c", "docker images --format '{{.Repository}}:{{.Tag}}' '"+images+"' | xargs -r docker rmi") //nolint:gosec // G204: our own images
+	cmd := exec.CommandContext(ctx, "sh", "-c", "docker images --format '{{.Repository}}:{{.Tag}}' '"+images+"' | xargs -r docker rmi -f") //nolint:gosec // G204: our own images
 	cmd.Env = d.env
 	if out, err := cmd.CombinedOutput(); err != nil {
 		d.whole.Errorf("remove the images: %v\n%s", err, out)
