@@ -26,9 +26,9 @@ require (
 	github.com/duckdb/duckdb-go/v2 v2.10506.0
 	github.com/goccy/go-yaml v1.19.2
 	github.com/rs/zerolog v1.35.1
+	go.opentelemetry.io/proto/otlp v1.11.0
 	golang.org/x/mod v0.42.0
 	google.golang.org/protobuf v1.36.12
-	go.opentelemetry.io/proto/otlp v1.11.0
 )
 
 require (
