@@ -14,7 +14,7 @@ import (
 // The demo's manifest as it is amended here: the next version, and a part of it anew.
 var (
 	versionLine   = regexp.MustCompile(`(?m)^version:[ \t]*(\d+)`)
-	witnessesLine = regexp.MustCompile(`(?m)^witnesses:.*$`)
+	witnessesLine = regexp.MustCompile(`(?m)^witnesses:.*\n(?:[ -].*\n)*`) // with the lines of a block below it
 )
 
 // manifest is the file of the demo's room.

@@ -124,7 +124,7 @@ func (d *deployed) witnessed() {
 	d.up(everything...)
 	d.healthy("witness")
 	d.amend(func(text string) string {
-		return witnessesLine.ReplaceAllString(next(text), `witnesses: {keys: ["`+vkey+`"], quorum: 1}`)
+		return witnessesLine.ReplaceAllString(next(text), `witnesses: {keys: ["`+vkey+`"], quorum: 1}`+"\n")
 	})
 	if b, err := document.LoadDir(filepath.Dir(d.manifest())); err != nil || b.Manifest.Witnesses.Quorum != 1 {
 		d.t.Fatalf("the manifest demands no witness: %v", err)

@@ -42,15 +42,12 @@ operator can roll the ledger back. Run it where the operators of the coordinator
 		Use:   "new NAME",
 		Short: "Make the key of a witness and print its verifier key",
 		Long: `NAME is a URL without scheme that nobody else uses, such as clinic.example/witness. The verifier key goes into the manifest
-(witnesses.keys) and, with the witness's address, into the configuration of the coordinators (witnesses).`,
+(witnesses.keys) and, with the witness's address, into the configuration of the coordinators (witnesses). A folder has one witness: asked
+again under its name, this makes nothing and prints the key that is there.`,
 		Example: lines("concordat witness new clinic.example/witness"),
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if err := witness.Create(folder(), args[0]); err != nil {
-				return err
-			}
-			a.say("new witness in %s; its verifier key for the manifest:", folder())
-			return a.witnessKey(folder())
+			return a.witnessNew(folder(), args[0])
 		},
 	}, &cobra.Command{
 		Use:     "key",
@@ -60,6 +57,20 @@ operator can roll the ledger back. Run it where the operators of the coordinator
 		RunE:    func(*cobra.Command, []string) error { return a.witnessKey(folder()) },
 	}, a.witnessRun(folder))
 	return c
+}
+
+func (a *app) witnessNew(dir, name string) error {
+	made := "new witness"
+	if err := witness.Create(dir, name); errors.Is(err, witness.ErrExists) {
+		if s, failed := witness.Signer(dir, time.Now); failed != nil || s.Name() != name {
+			return errors.Join(err, failed)
+		}
+		made = "this witness is there already,"
+	} else if err != nil {
+		return err
+	}
+	a.say("%s in %s; its verifier key for the manifest:", made, dir)
+	return a.witnessKey(dir)
 }
 
 func (a *app) witnessKey(dir string) error {
