@@ -19,7 +19,8 @@ type watched struct {
 	last     uint64
 	count    int64 // of rows of the last unit
 
-	units, counts []int64 // those with more than one row, as long as none descended
+	units, counts []int64      // those with more than one row, as long as none descended: the last of them
+	full          [][2][]int64 // and those before, heavyRows each: a list that grows is copied again and again
 }
 
 // watch begins; unit is "" where rows have none.
@@ -63,7 +64,7 @@ func (w *watched) row(unit uint64) {
 		w.count++
 	case unit < w.last:
 		w.descents++
-		w.units, w.counts = nil, nil
+		w.units, w.counts, w.full = nil, nil, nil
 		fallthrough
 	default:
 		w.close()
@@ -75,6 +76,10 @@ func (w *watched) row(unit uint64) {
 // close ends a unit.
 func (w *watched) close() {
 	if w.count > 1 && w.descents == 0 {
+		if len(w.units) == heavyRows {
+			w.full = append(w.full, [2][]int64{w.units, w.counts})
+			w.units, w.counts = make([]int64, 0, heavyRows), make([]int64, 0, heavyRows)
+		}
 		w.units, w.counts = append(w.units, int64(w.last)), append(w.counts, w.count) //nolint:gosec // the bits of a token
 	}
 	w.count = 0
@@ -95,23 +100,28 @@ const heavyRows = 1 << 17
 // heavy reads the units with more than one row: columns u and n.
 func (w *watched) heavy() (array.RecordReader, error) {
 	schema := arrow.NewSchema([]arrow.Field{{Name: "u", Type: arrow.PrimitiveTypes.Int64}, {Name: "n", Type: arrow.PrimitiveTypes.Int64}}, nil)
-	columns := make([]arrow.Array, 2)
-	for i, list := range [][]int64{w.units, w.counts} {
-		data := array.NewData(arrow.PrimitiveTypes.Int64, len(list), []*memory.Buffer{nil, memory.NewBufferBytes(arrow.Int64Traits.CastToBytes(list))}, nil, 0, 0)
-		columns[i] = array.MakeFromData(data)
-		data.Release()
-		defer columns[i].Release()
-	}
-	batch := array.NewRecordBatch(schema, columns, int64(len(w.units)))
-	defer batch.Release()
 	var parts []arrow.RecordBatch
-	for from := int64(0); from < batch.NumRows(); from += heavyRows {
-		parts = append(parts, batch.NewSlice(from, min(from+heavyRows, batch.NumRows())))
-	}
 	defer func() {
 		for _, p := range parts {
 			p.Release()
 		}
 	}()
+	for _, lists := range append(w.full, [2][]int64{w.units, w.counts}) {
+		if len(lists[0]) > 0 {
+			parts = append(parts, numbers(schema, lists[:]))
+		}
+	}
 	return array.NewRecordReader(schema, parts)
+}
+
+// numbers makes a batch of columns of numbers, which lie in it as they are.
+func numbers(schema *arrow.Schema, lists [][]int64) arrow.RecordBatch {
+	columns := make([]arrow.Array, len(lists))
+	for i, list := range lists {
+		data := array.NewData(arrow.PrimitiveTypes.Int64, len(list), []*memory.Buffer{nil, memory.NewBufferBytes(arrow.Int64Traits.CastToBytes(list))}, nil, 0, 0)
+		columns[i] = array.MakeFromData(data)
+		data.Release()
+		defer columns[i].Release()
+	}
+	return array.NewRecordBatch(schema, columns, int64(len(lists[0])))
 }

@@ -116,3 +116,38 @@ func TestWatch(t *testing.T) {
 		t.Error("texts were taken for units")
 	}
 }
+
+// TestManyHeavyUnits has more units of several rows than one batch holds: each is told once, in order.
+func TestManyHeavyUnits(t *testing.T) {
+	const units = 2*heavyRows + 3
+	w := &watched{}
+	for u := range uint64(units) {
+		for range 2 + u%2 {
+			w.row(u)
+		}
+	}
+	w.close()
+	heavy, err := w.heavy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer heavy.Release()
+	next := int64(0)
+	for heavy.Next() {
+		batch := heavy.RecordBatch()
+		counts := batch.Column(1).(*array.Int64).Int64Values()
+		for i, u := range batch.Column(0).(*array.Int64).Int64Values() {
+			if u != next || counts[i] != 2+u%2 {
+				t.Fatalf("unit %d has %d rows, unit %d was to come", u, counts[i], next)
+			}
+			next++
+		}
+	}
+	if next != units {
+		t.Errorf("%d units, want %d", next, units)
+	}
+	w.row(0)
+	if len(w.full) != 0 || w.ascends() {
+		t.Error("units are kept though they descend")
+	}
+}
