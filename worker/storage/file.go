@@ -31,6 +31,8 @@ var ErrColumns = errors.New("other columns than the policy's")
 const (
 	// maxFile is the largest file that is written or read; it is held in memory, since what was hashed is what must be read.
 	maxFile = 256 << 20
+	// columnBuffer is how much of a column is read at once.
+	columnBuffer = 256 << 10
 	// batchRows is how many rows a batch has when a file is read.
 	batchRows = 64 << 10
 )
@@ -81,6 +83,7 @@ func decode(ctx context.Context, body []byte, key Key, schema *arrow.Schema, all
 		}
 	}()
 	properties := parquet.NewReaderProperties(allocator)
+	properties.BufferedStreamEnabled, properties.BufferSize = true, columnBuffer // else each column is copied whole, into memory that is new
 	properties.FileDecryptProps = parquet.NewFileDecryptionProperties(parquet.WithFooterKey(string(key[:])))
 	f, err := file.NewParquetReader(bytes.NewReader(body), file.WithReadProps(properties))
 	if err != nil {
