@@ -400,6 +400,7 @@ func TestRestoreFromABackup(t *testing.T) {
 	must(t, m.recover(0, good, sealed))
 	await()
 	m.self(1, "serving")
+	m.self(2, "serving")
 	m.resume()
 	got, err := m.as("ann", 2).query("SELECT 1", nil)
 	must(t, err)
