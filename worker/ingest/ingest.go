@@ -106,6 +106,7 @@ func read(ctx context.Context, options Options, files []Source, sink Sink) (Repo
 		options.Parallel = runtime.GOMAXPROCS(0)
 	}
 	p := newPass(options, shape, sink)
+	p.delegate()
 	if err := p.run(ctx, files); err != nil {
 		return p.report, err
 	}
@@ -115,10 +116,13 @@ func read(ctx context.Context, options Options, files []Source, sink Sink) (Repo
 			return p.report, err
 		}
 	}
-	if !p.overflow || p.rejected() {
-		return p.finish(nil)
+	counted, err := p.counted()
+	if err != nil {
+		return p.report, err
 	}
-	counted := p.units
+	if !p.overflow || p.rejected() {
+		return p.finish(counted)
+	}
 	excess := counted.excess(p.limit, options.Tokenizer)
 	if p, err = again(ctx, p, files, func(next *pass) { next.one, next.crowded, next.excess = p.one, p.crowded, excess }); err != nil {
 		return p.report, err

@@ -18,6 +18,7 @@ type pass struct {
 	sink     Sink
 	limit    int64 // rows of one unit that stay
 	units    *units
+	counter  unitCounter             // counts the rows of units in place of units; nil where it can't
 	excess   map[token.Token]*chosen // second pass: units above the limit
 	overflow bool                    // first pass: a unit is above the limit
 	links    *links                  // of the first pass, where rows have two identifiers
@@ -135,7 +136,11 @@ func (p *pass) block(b *block) error {
 		p.judge(b)
 	}
 	p.count(b)
-	if p.options.ToleratedShare == 0 && p.rejected() || p.overflow || p.one == nil && p.links != nil && p.links.met || len(b.sources) == 0 {
+	if p.options.ToleratedShare == 0 && p.rejected() {
+		p.refused(b)
+		return nil
+	}
+	if p.overflow || p.one == nil && p.links != nil && p.links.met || len(b.sources) == 0 {
 		return nil
 	}
 	return p.sink.Write(b.batch(p.shape))
@@ -146,6 +151,9 @@ const warmTokens = 64
 
 // judge drops the rows that other rows rule out: duplicates of a unique dataset, and what a unit has above the limit.
 func (p *pass) judge(b *block) {
+	if p.counter != nil {
+		return
+	}
 	var keep []bool
 	drop := func(i int) {
 		if keep == nil {
@@ -236,21 +244,21 @@ func (p *pass) tolerated() int64 {
 }
 
 // finish completes the report; units are those of the first pass, where there were two.
-func (p *pass) finish(units *units) (Report, error) {
+func (p *pass) finish(units counts) (Report, error) {
 	r := &p.report
-	if units == nil {
-		units = p.units
-	}
 	if r.Identifiers != nil {
 		r.Identifiers.Crowded = p.crowded
 	}
 	if p.shape.unit >= 0 {
-		r.Units = int64(units.n)
 		limit := p.limit
 		if p.options.Policy.Unit.Unique {
 			limit = 1 // the numbers are rows then, not counts
 		}
-		r.RowsPerUnit = quantiles(units.histogram(limit))
+		histogram := units.histogram(limit)
+		for _, n := range histogram {
+			r.Units += n
+		}
+		r.RowsPerUnit = quantiles(histogram)
 		r.Dropped.ExcessUnits = int64(len(p.excess))
 	}
 	r.Tolerated = p.tolerated()

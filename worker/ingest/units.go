@@ -1,9 +1,7 @@
 package ingest
 
 import (
-	"cmp"
 	"encoding/binary"
-	"slices"
 
 	"concordat.dev/worker/token"
 )
@@ -63,64 +61,11 @@ func (u *units) grow() {
 	}
 }
 
-// histogram counts units by their rows, at most limit.
-func (u *units) histogram(limit int64) map[int64]int64 {
-	h := map[int64]int64{}
+// all gives each token with its number.
+func (u *units) all(yield func(token.Token, uint32) bool) {
 	for i := range u.slots {
-		if v := int64(u.slots[i].value); v != 0 {
-			h[min(v, limit)]++
+		if s := &u.slots[i]; s.value != 0 && !yield(s.key, s.value) {
+			return
 		}
 	}
-	return h
-}
-
-// chosen holds which rows of a unit above the cap stay: their ordinals, ascending.
-type chosen struct {
-	keep []uint32
-	seen uint32
-}
-
-// next says whether the unit's next row stays.
-func (c *chosen) next() bool {
-	ordinal := c.seen
-	c.seen++
-	if len(c.keep) == 0 || c.keep[0] != ordinal {
-		return false
-	}
-	c.keep = c.keep[1:]
-	return true
-}
-
-// excess chooses for each unit above the cap the rows of lowest rank.
-func (u *units) excess(limit int64, tokenizer *token.Tokenizer) map[token.Token]*chosen {
-	type ranked struct {
-		rank    uint64
-		ordinal uint32
-	}
-	order := func(a, b ranked) int {
-		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.ordinal, b.ordinal))
-	}
-	out := map[token.Token]*chosen{}
-	for i := range u.slots {
-		s := &u.slots[i]
-		if int64(s.value) <= limit {
-			continue
-		}
-		best := make([]ranked, 0, min(2*limit, int64(s.value))) // cut back to the cap whenever full, so that memory doesn't grow with the unit
-		for ordinal := range s.value {
-			if int64(len(best)) == 2*limit {
-				slices.SortFunc(best, order)
-				best = best[:limit]
-			}
-			best = append(best, ranked{tokenizer.Rank(s.key, ordinal), ordinal})
-		}
-		slices.SortFunc(best, order)
-		c := &chosen{}
-		for _, r := range best[:min(limit, int64(len(best)))] {
-			c.keep = append(c.keep, r.ordinal)
-		}
-		slices.Sort(c.keep)
-		out[s.key] = c
-	}
-	return out
 }

@@ -85,12 +85,14 @@ type Writer struct {
 	mu    sync.Mutex
 	files []sealedFile // by order of rows
 	err   error
+	count bool // rows of units are counted
 }
 
 type sealedFile struct {
 	object string
 	key    Key
 	first  uint64 // where it begins in the order of units
+	units  []Unit // its units, where rows are counted
 }
 
 // NewWriter begins a dataset version.
@@ -168,6 +170,9 @@ func (w *Writer) file(n int, rows func(*scratch) []arrow.RecordBatch, s *scratch
 	s.reset()
 	batches := rows(s)
 	defer release(batches)
+	if w.count {
+		f.units = unitsOf(batches[0].Column(w.unit))
+	}
 	if _, err := rand.Read(f.key[:]); err != nil {
 		return f, fmt.Errorf("seal file %d of %s: %w", n, w.binding.Dataset, err)
 	}
@@ -195,7 +200,7 @@ func (w *Writer) Reset() error {
 	err := w.Abort()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.files, w.err, w.total = nil, nil, 0
+	w.files, w.err, w.total, w.count = nil, nil, 0, false
 	return err
 }
 
