@@ -26,6 +26,7 @@ type randomParts struct {
 	parts    Parts
 	first, n int
 	spare    chan []byte // memory of parts that were decrypted
+	plains   chan []byte // memory of parts that nobody reads any more
 	work     sync.WaitGroup
 
 	mu     sync.Mutex
@@ -41,11 +42,14 @@ type keptPart struct {
 	plain []byte
 	err   error
 	done  chan struct{}
+
+	readers int  // that copy from it, or wait for it
+	gone    bool // it made room: its memory is free once nobody reads it
 }
 
 func newRandomParts(ctx context.Context, parts Parts, first, n int) *randomParts {
 	ctx, cancel := context.WithCancel(ctx)
-	return &randomParts{ctx: ctx, cancel: cancel, parts: parts, first: first, n: n, most: besides, spare: make(chan []byte, 1)}
+	return &randomParts{ctx: ctx, cancel: cancel, parts: parts, first: first, n: n, most: besides, spare: make(chan []byte, 1), plains: make(chan []byte, 1)}
 }
 
 // Together says how much of the file is read at once, so that it is kept until it was read.
@@ -91,32 +95,50 @@ func (r *randomParts) ReadAt(b []byte, offset int64) (n int, err error) {
 		if !found {
 			i--
 		}
-		plain, err := r.part(i)
+		m, err := r.copy(b[n:], i, offset-r.starts[i])
 		if err != nil {
 			return n, err
 		}
-		m := copy(b[n:], plain[offset-r.starts[i]:])
 		n, offset = n+m, offset+int64(m)
 	}
 	return n, nil
 }
 
-// part gives the plaintext of a part.
-func (r *randomParts) part(i int) ([]byte, error) {
+// copy gives the plaintext of a part from a place on.
+func (r *randomParts) copy(b []byte, i int, from int64) (int, error) {
 	k, err := r.wanted(i)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	<-k.done // the goroutine ends with the context
+	n := 0
 	if k.err == nil {
-		return k.plain, nil
+		n = copy(b, k.plain[from:])
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	k.readers--
+	r.reuse(k)
+	if k.err == nil {
+		return n, nil
+	}
 	if r.err == nil {
 		r.err = k.err
 	}
-	return nil, r.err
+	return 0, r.err
+}
+
+// reuse keeps the memory of a part for another one, once it made room and the last one who read it is done.
+func (r *randomParts) reuse(k *keptPart) {
+	if !k.gone || k.readers > 0 {
+		return
+	}
+	select {
+	case <-k.done:
+		spared(r.plains, k.plain)
+		k.plain = nil
+	default: // nobody waits for it
+	}
 }
 
 // wanted has a part fetched that isn't there, and the next one.
@@ -129,7 +151,9 @@ func (r *randomParts) wanted(i int) (*keptPart, error) {
 	if i+1 < r.n {
 		r.keep(i + 1)
 	}
-	return r.keep(i), nil
+	k := r.keep(i)
+	k.readers++
+	return k, nil
 }
 
 // keep notes that a part was used; the one used longest ago makes room for a new one.
@@ -140,7 +164,10 @@ func (r *randomParts) keep(i int) *keptPart {
 		return k
 	}
 	if len(r.kept) >= r.most {
+		oldest := r.kept[0]
 		r.kept = slices.Delete(r.kept, 0, 1)
+		oldest.gone = true
+		r.reuse(oldest)
 	}
 	k := &keptPart{i: i, done: make(chan struct{})}
 	r.kept = append(r.kept, k)
@@ -164,7 +191,7 @@ func (r *randomParts) fetched(i int) ([]byte, error) {
 	if err != nil {
 		return nil, r.parts.blame(number, body, err)
 	}
-	plain := make([]byte, r.parts.Statement.Parts[number-1].Plain)
+	plain := room(r.plains, int(r.parts.Statement.Parts[number-1].Plain))
 	if _, err = io.ReadFull(in, plain); err == nil {
 		var end [1]byte
 		if _, err = io.ReadFull(in, end[:]); errors.Is(err, io.EOF) {
