@@ -144,13 +144,12 @@ func (p *parser) records(b *block, batch arrow.RecordBatch, targets []int) error
 func (p *parser) record(b *block, feeders []feeder, row int) {
 	var of person
 	if u := p.shape.unit; u >= 0 {
-		p.identifier = feeders[u].text(p.identifier[:0], row)
-		p.further = p.further[:0]
+		var further []byte
 		if then := p.shape.then; then >= 0 {
-			p.further = feeders[then].text(p.further, row)
+			further = feeders[then].read(&p.further, row)
 		}
 		var ok bool
-		if of, ok = p.identify(b, p.identifier, p.further); !ok {
+		if of, ok = p.identify(b, feeders[u].read(&p.identifier, row), further); !ok {
 			return
 		}
 	}

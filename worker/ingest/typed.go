@@ -14,6 +14,16 @@ import (
 type feeder struct {
 	feed func(c column, row int) outcome
 	text func(dst []byte, row int) []byte // nothing for NULL
+	lies func(row int) []byte             // text where it lies, to be read only; nil where text has to be made
+}
+
+// read gives text where it lies, or else in the room.
+func (f feeder) read(room *[]byte, row int) []byte {
+	if f.lies != nil {
+		return f.lies(row)
+	}
+	*room = f.text((*room)[:0], row)
+	return *room
 }
 
 // newFeeder says how an array's values become those of a policy's type; an error says that its type doesn't fit.
@@ -23,20 +33,7 @@ func newFeeder(kind string, a arrow.Array) (feeder, error) {
 		if err != nil {
 			return feeder{}, err
 		}
-		return feeder{
-			feed: func(c column, row int) outcome {
-				if d.IsNull(row) {
-					return c.add(nil)
-				}
-				return values.feed(c, d.GetValueIndex(row))
-			},
-			text: func(dst []byte, row int) []byte {
-				if d.IsNull(row) {
-					return dst
-				}
-				return values.text(dst, d.GetValueIndex(row))
-			},
-		}, nil
+		return values.where(d, d.GetValueIndex), nil
 	}
 	if e, ok := a.(array.ExtensionArray); ok {
 		return newFeeder(kind, e.Storage())
@@ -45,31 +42,42 @@ func newFeeder(kind string, a arrow.Array) (feeder, error) {
 	if !fits || f.text == nil {
 		return feeder{}, fmt.Errorf("is %s in the file and %s in the policy: convert it, or write it as text", a.DataType(), kind)
 	}
-	feed, text := f.feed, f.text
-	if feed == nil {
+	if f.feed == nil {
+		made := f
 		var room []byte // a feeder belongs to one goroutine
-		feed = func(c column, row int) outcome {
-			room = text(room[:0], row)
-			return c.add(room)
-		}
+		f.feed = func(c column, row int) outcome { return c.add(made.read(&room, row)) }
 	}
 	if a.NullN() == 0 {
-		return feeder{feed, text}, nil
+		return f, nil
 	}
-	return feeder{
+	return f.where(a, func(row int) int { return row }), nil
+}
+
+// where feeds NULL where an array has it, and elsewhere the value at the place that is said.
+func (f feeder) where(a arrow.Array, place func(row int) int) feeder {
+	out := feeder{
 		feed: func(c column, row int) outcome {
 			if a.IsNull(row) {
 				return c.add(nil)
 			}
-			return feed(c, row)
+			return f.feed(c, place(row))
 		},
 		text: func(dst []byte, row int) []byte {
 			if a.IsNull(row) {
 				return dst
 			}
-			return text(dst, row)
+			return f.text(dst, place(row))
 		},
-	}, nil
+	}
+	if f.lies != nil {
+		out.lies = func(row int) []byte {
+			if a.IsNull(row) {
+				return nil
+			}
+			return f.lies(place(row))
+		}
+	}
+	return out
 }
 
 // typed covers what isn't NULL. Without feed, text is read as a CSV field is.
@@ -81,7 +89,7 @@ func typed(kind string, a arrow.Array) (f feeder, fits bool) {
 	case *array.Null:
 		return feeder{text: func(dst []byte, _ int) []byte { return dst }}, true
 	case *array.String:
-		return bytesFeeder(a.Value), true
+		return textFeeder(a), true
 	case *array.LargeString:
 		return bytesFeeder(a.Value), true
 	case *array.StringView:
@@ -128,6 +136,16 @@ func typed(kind string, a arrow.Array) (f feeder, fits bool) {
 		return feeder{text: func(dst []byte, row int) []byte { return appendUUID(dst, a.Value(row)) }}, kind == "uuid" && a.DataType().(*arrow.FixedSizeBinaryType).ByteWidth == 16
 	}
 	return feeder{}, false
+}
+
+// textFeeder gives texts where they lie.
+func textFeeder(a *array.String) feeder {
+	f := bytesFeeder(a.Value)
+	if values := a.Data().Buffers()[2]; a.Len() > 0 && values != nil {
+		offsets, texts := a.ValueOffsets(), slices.Clip(values.Bytes()) // what lies behind the texts is no text, whatever the offsets say
+		f.lies = func(row int) []byte { return texts[offsets[row]:offsets[row+1]:offsets[row+1]] }
+	}
+	return f
 }
 
 func bytesFeeder[T string | []byte](value func(int) T) feeder {

@@ -35,7 +35,10 @@ func New(most int) *Allocator {
 }
 
 // Allocate gives zeros, aligned to 64 bytes as Arrow wants it.
-func (a *Allocator) Allocate(size int) []byte {
+func (a *Allocator) Allocate(size int) []byte { return a.allocate(size, 0) }
+
+// allocate gives zeros from a place on; before it may be anything.
+func (a *Allocator) allocate(size, from int) []byte {
 	if size < least {
 		return memory.DefaultAllocator.Allocate(size)
 	}
@@ -43,7 +46,7 @@ func (a *Allocator) Allocate(size int) []byte {
 	if b == nil {
 		b = make([]byte, class(size)) // of this size it begins with a page
 	} else {
-		clear(b[:size])
+		clear(b[from:size])
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -75,7 +78,7 @@ func (a *Allocator) Reallocate(size int, b []byte) []byte {
 		clear(b[len(b):size])
 		return b[:size]
 	}
-	grown := a.Allocate(size)
+	grown := a.allocate(size, len(b))
 	copy(grown, b)
 	a.Free(b)
 	return grown

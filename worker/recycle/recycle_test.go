@@ -62,6 +62,26 @@ func TestReallocate(t *testing.T) {
 	}
 }
 
+func TestWhatGrowsIntoFreedMemoryHoldsZerosBehind(t *testing.T) {
+	a := New(1 << 20)
+	used := a.Allocate(90_000)
+	for i := range used {
+		used[i] = 0xff
+	}
+	a.Free(used)
+	b := a.Allocate(40_000)
+	b[39_999] = 7
+	grown := a.Reallocate(90_000, b)
+	if unsafe.SliceData(grown) != unsafe.SliceData(used) || grown[39_999] != 7 || grown[0] != 0 {
+		t.Fatal("not the freed memory, or not with the same beginning")
+	}
+	for i, b := range grown[40_000:] {
+		if b != 0 {
+			t.Fatalf("byte %d is %d", 40_000+i, b)
+		}
+	}
+}
+
 func TestItKeepsNoMoreThanItMay(t *testing.T) {
 	a := New(100_000)
 	for _, b := range [][]byte{a.Allocate(60_000), a.Allocate(60_000), a.Allocate(60_000)} {
