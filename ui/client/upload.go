@@ -3,7 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -189,11 +189,11 @@ type sent struct {
 func (u *Upload) part(ctx context.Context, section *io.SectionReader, n int, s *uploadState, target upload.Target, recipient *age.HybridRecipient, there map[sent]bool, m *meter) error {
 	known := s.part(n)
 	if there[sent{uint32(n + 1), known.Digest.String()}] {
-		sum := sha256.New()
-		if _, err := io.Copy(sum, section); err != nil {
+		rows := rowsDigest()
+		if _, err := io.Copy(rows, section); err != nil {
 			return fmt.Errorf("read part %d: %w", n+1, err)
 		}
-		if known.Plain == canon.Of([sha256.Size]byte(sum.Sum(nil))) {
+		if known.Rows == hex.EncodeToString(rows.Sum(nil)) {
 			m.add(section.Size(), true)
 			return nil
 		}
@@ -207,17 +207,16 @@ func (u *Upload) part(ctx context.Context, section *io.SectionReader, n int, s *
 	}
 	ciphertext.Reset()
 	ciphertext.Grow(int(section.Size()) + int(section.Size())/2048 + 8192)
-	sum := sha256.New()
-	part, err := upload.EncryptPart(ciphertext, recipient, target.Header(uint32(n+1)), io.TeeReader(section, sum))
+	rows := rowsDigest()
+	part, err := upload.EncryptPart(ciphertext, recipient, target.Header(uint32(n+1)), io.TeeReader(section, rows))
 	if err != nil {
 		return err
 	}
-	plain := canon.Of([sha256.Size]byte(sum.Sum(nil)))
 	if err := u.put(ctx, target.Upload, n+1, part, ciphertext.Bytes()); err != nil {
 		return fmt.Errorf("send part %d: %w", n+1, err)
 	}
 	u.spare.Put(ciphertext) // after an error the connection may still hold it
-	if err := s.sent(n, plain, part); err != nil {
+	if err := s.sent(n, hex.EncodeToString(rows.Sum(nil)), part); err != nil {
 		return err
 	}
 	m.add(section.Size(), false)

@@ -131,6 +131,11 @@ func TestInterruptedUploadSendsOnlyWhatIsMissing(t *testing.T) {
 	if first.Tolerate == nil || first.Tolerate.Rows != 3 {
 		t.Errorf("signed %+v", first.Tolerate)
 	}
+	for i, part := range first.Parts {
+		if part.Plain <= 0 { // what lies at a place of a Parquet file is found by it
+			t.Errorf("the statement does not say how much part %d holds: %+v", i+1, part)
+		}
+	}
 	// One that was on its way beside the refused one may have arrived without its sender hearing of it.
 	if r.Upload.Puts > 5 || string(r.Upload.Plain) != text {
 		t.Errorf("%d parts were sent, 4 or 5 are enough; %q", r.Upload.Puts, r.Upload.Plain)

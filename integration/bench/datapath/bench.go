@@ -21,6 +21,7 @@ import (
 
 	"filippo.io/age"
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/zeebo/xxh3"
 
 	"concordat.dev/protocol/canon"
 	"concordat.dev/protocol/document"
@@ -284,7 +285,7 @@ func (b *bench) part(out *bytes.Buffer, f io.ReaderAt, n int, put func(n int, bo
 	section := io.NewSectionReader(f, from, min(upload.MaxPart, b.size-from))
 	out.Reset()
 	b.keys[n] = fmt.Sprintf("uploads/u/%d", n+1)
-	b.statement.Parts[n], err = upload.EncryptPart(out, b.identity.Recipient(), b.target().Header(uint32(n+1)), io.TeeReader(section, sha256.New()))
+	b.statement.Parts[n], err = upload.EncryptPart(out, b.identity.Recipient(), b.target().Header(uint32(n+1)), io.TeeReader(section, xxh3.New128()))
 	if err != nil || put == nil {
 		return err
 	}
