@@ -2,9 +2,9 @@ package ingest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"math"
 	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -14,14 +14,18 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/metadata"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
+	"concordat.dev/worker/columns"
 	"concordat.dev/worker/recycle"
 )
 
 const (
 	// columnBuffer is how much of a column chunk is read at once.
-	columnBuffer = 1 << 20
+	columnBuffer = 64 << 10
 	// groupsAtOnce is how many row groups are decoded at once; the parts that they lie in are kept decrypted (keptPlain).
 	groupsAtOnce = 3
+	// A run of the same value may claim billions of rows in a few bytes: beyond freeRows, a file may hold so many rows for each of its bytes.
+	freeRows  = 64 << 20
+	rowsAByte = 500
 )
 
 // parquet reads the policy's columns of a Parquet file, several row groups at once. Where the file itself could not be had, that is the error,
@@ -68,8 +72,11 @@ func (p *pass) openParquet(ctx context.Context, at io.ReaderAt, size int64) (pie
 	if g.file, err = g.reader(nil); err != nil {
 		return nil, fmt.Errorf("%w: Parquet: %w"+damaged, ErrFormat, err)
 	}
+	if rows := g.rows(); rows > freeRows && rows/rowsAByte > size {
+		return nil, fmt.Errorf("%w: Parquet: it claims more than %d rows for each of its %d bytes; write it in an encoding without long runs", ErrFormat, rowsAByte, size)
+	}
 	g.file.MetaData().FileMetaData.KeyValueMetadata = nil // an Arrow schema among them would be believed unseen; Parquet's own says enough
-	r, err := g.arrowOf(g.file)
+	r, err := pqarrow.NewFileReader(g.file, pqarrow.ArrowReadProperties{}, g.memory)
 	if err != nil {
 		return nil, fmt.Errorf("%w: Parquet: %w"+damaged, ErrFormat, err)
 	}
@@ -95,6 +102,16 @@ func (p *pass) openParquet(ctx context.Context, at io.ReaderAt, size int64) (pie
 	return func(yield func(piece) bool) error {
 		return g.each(ctx, p.options.Parallel, func(batch arrow.RecordBatch) bool { return p.batch(batch, g.targets, yield) })
 	}, nil
+}
+
+// rows are as many as the row groups say that they hold; columns.Rows gives no more.
+func (g *groups) rows() (rows int64) {
+	for i := range g.file.NumRowGroups() {
+		if rows += g.file.MetaData().RowGroup(i).NumRows(); rows < 0 {
+			return math.MaxInt64
+		}
+	}
+	return rows
 }
 
 // largest is how far apart the columns of a row group lie at most, by where the file says that they are read from.
@@ -123,10 +140,6 @@ func (g *groups) reader(known *metadata.FileMetaData) (*file.Reader, error) {
 		options = append(options, file.WithMetadata(known))
 	}
 	return file.NewParquetReader(io.NewSectionReader(g.at, 0, g.size), options...)
-}
-
-func (g *groups) arrowOf(f *file.Reader) (*pqarrow.FileReader, error) {
-	return pqarrow.NewFileReader(f, pqarrow.ArrowReadProperties{BatchSize: pieceRows}, g.memory)
 }
 
 // decoded is a batch of a row group, or its end, or what went wrong.
@@ -199,29 +212,27 @@ func send(ctx context.Context, out chan<- decoded, d decoded) bool {
 
 // decode sends the batches of one row group.
 func (g *groups) decode(ctx context.Context, group int, out chan<- decoded) error {
+	fail := func(err error) error { return fmt.Errorf("%w: Parquet: %w"+damaged, ErrFormat, err) }
 	f, err := g.reader(g.file.MetaData())
 	if err != nil {
-		return fmt.Errorf("%w: Parquet: %w"+damaged, ErrFormat, err)
+		return fail(err)
 	}
-	r, err := g.arrowOf(f)
+	rows, err := columns.Open(ctx, f, group, g.leaves, pieceRows, g.memory)
 	if err != nil {
-		return fmt.Errorf("%w: Parquet: %w"+damaged, ErrFormat, err)
+		return fail(err)
 	}
-	records, err := r.GetRecordReader(ctx, g.leaves, []int{group})
-	if err != nil {
-		return fmt.Errorf("%w: Parquet: %w"+damaged, ErrFormat, err)
-	}
-	defer records.Release()
-	for records.Next() {
-		batch := records.RecordBatch()
-		batch.Retain()
+	defer rows.Release()
+	for {
+		batch, err := rows.Next()
+		if err != nil {
+			return fail(err)
+		}
+		if batch == nil {
+			return nil
+		}
 		if !send(ctx, out, decoded{batch: batch}) {
 			batch.Release()
 			return ctx.Err()
 		}
 	}
-	if err := records.Err(); err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: Parquet: %w"+damaged, ErrFormat, err)
-	}
-	return nil
 }

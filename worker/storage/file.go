@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -17,6 +16,8 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/compress"
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+
+	"concordat.dev/worker/columns"
 )
 
 // Key is the key of one file.
@@ -90,28 +91,37 @@ func decode(ctx context.Context, body []byte, key Key, schema *arrow.Schema, all
 		return fmt.Errorf("%w: %w", ErrSealed, err)
 	}
 	defer f.Close() //nolint:errcheck // only read
-	r, err := pqarrow.NewFileReader(f, pqarrow.ArrowReadProperties{BatchSize: batchRows, Parallel: false}, allocator)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrSealed, err)
-	}
-	records, err := r.GetRecordReader(ctx, nil, nil)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrSealed, err)
-	}
-	defer records.Release()
-	if err := same(records.Schema(), schema); err != nil {
-		return fmt.Errorf("%w: %w", ErrSealed, err)
-	}
-	for records.Next() {
-		batch := records.RecordBatch()
-		if err := yield(array.NewRecordBatch(schema, batch.Columns(), batch.NumRows())); err != nil {
+	for group := range f.NumRowGroups() {
+		if err := decodeGroup(ctx, f, group, schema, allocator, yield); err != nil {
 			return err
 		}
 	}
-	if err := records.Err(); err != nil && !errors.Is(err, io.EOF) {
+	return ctx.Err()
+}
+
+func decodeGroup(ctx context.Context, f *file.Reader, group int, schema *arrow.Schema, allocator memory.Allocator, yield func(arrow.RecordBatch) error) error {
+	rows, err := columns.Open(ctx, f, group, nil, batchRows, allocator)
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrSealed, err)
 	}
-	return ctx.Err()
+	defer rows.Release()
+	if err := same(rows.Schema(), schema); err != nil {
+		return fmt.Errorf("%w: %w", ErrSealed, err)
+	}
+	for {
+		batch, err := rows.Next()
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrSealed, err)
+		}
+		if batch == nil {
+			return nil
+		}
+		err = yield(array.NewRecordBatch(schema, batch.Columns(), batch.NumRows()))
+		batch.Release()
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // same compares names and types; Parquet adds metadata of its own to a schema.
