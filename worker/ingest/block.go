@@ -84,16 +84,29 @@ type note struct {
 	what   outcome
 }
 
+// block makes a block with room for the rows that are expected.
 func (p *parser) block() *block {
-	b := &block{columns: make([]column, len(p.shape.columns())), counts: make([]ColumnReport, len(p.shape.columns())), kinds: map[string]int64{}, sources: make([]int32, 0, p.room)}
+	b := p.bare()
 	for i := range b.columns {
-		if i == p.shape.unit {
-			b.tokens = make(tokens, 0, p.room)
-			continue
+		if i != p.shape.unit {
+			b.columns[i] = p.column(i, p.room)
 		}
-		b.columns[i] = newColumn(p.shape.types[i], p.shape.checks[i], p.room, p.reading)
 	}
 	return b
+}
+
+// bare makes a block whose columns are still to be made.
+func (p *parser) bare() *block {
+	n := len(p.shape.columns())
+	b := &block{columns: make([]column, n), counts: make([]ColumnReport, n), kinds: map[string]int64{}, sources: make([]int32, 0, p.room)}
+	if p.shape.unit >= 0 {
+		b.tokens = make(tokens, 0, p.room)
+	}
+	return b
+}
+
+func (p *parser) column(i, room int) column {
+	return newColumn(p.shape.types[i], p.shape.checks[i], room, p.reading)
 }
 
 // csv reads a stretch of a CSV file.

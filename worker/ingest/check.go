@@ -124,6 +124,9 @@ func (k *check) text(v []byte) outcome {
 
 func (k *check) outside(measure float64) bool { return measure < k.low || measure > k.high }
 
+// bounded says whether any measure is outside.
+func (k *check) bounded() bool { return !math.IsInf(k.low, -1) || !math.IsInf(k.high, 1) }
+
 func inside(ok bool) outcome {
 	if ok {
 		return fine

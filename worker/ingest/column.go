@@ -81,7 +81,7 @@ func newColumn(kind string, check *check, room int, read reading) column {
 			return v, 0, check.moment(v)
 		}}
 	}
-	return &texts{check: check, uuid: kind == "uuid", offsets: append(make([]int32, 0, room+1), 0), data: make([]byte, 0, room*8)}
+	return &texts{check: check, uuid: kind == "uuid", offsets: append(make([]int32, 0, room+1), 0)}
 }
 
 // validity is a bitmap that appears with the first NULL.

@@ -116,9 +116,10 @@ func (p *pass) batch(batch arrow.RecordBatch, targets []int, yield func(piece) b
 
 // batch reads a batch whose columns have targets.
 func (p *parser) batch(batch arrow.RecordBatch, targets []int) *block {
-	b := p.block()
+	p.room = int(batch.NumRows())
+	b := p.bare()
 	b.err = guarded(func() error { return p.records(b, batch, targets) })
-	return p.finished(b)
+	return b
 }
 
 func (p *parser) records(b *block, batch arrow.RecordBatch, targets []int) error {
@@ -134,11 +135,48 @@ func (p *parser) records(b *block, batch arrow.RecordBatch, targets []int) error
 		}
 		feeders[target], arrays[target] = f, batch.Column(i)
 	}
+	if p.shape.then < 0 && p.columns(b, feeders, int(batch.NumRows())) {
+		return nil
+	}
+	*b = *p.block()
 	for row := range int(batch.NumRows()) {
 		b.read++
 		p.record(b, feeders, row)
 	}
 	return nil
+}
+
+// columns reads a batch column by column, which costs far less than row by row; false if a value doesn't fit its column, which rules out its whole row.
+func (p *parser) columns(b *block, feeders []feeder, rows int) bool {
+	for row := range rows {
+		b.read++
+		if u := p.shape.unit; u >= 0 {
+			of, ok := p.identify(b, feeders[u].read(&p.identifier, row), nil)
+			if !ok {
+				continue
+			}
+			b.tokens = append(b.tokens, of.unit)
+		}
+		b.sources = append(b.sources, int32(b.read))
+	}
+	for target, f := range feeders[:len(b.columns)] {
+		if target == p.shape.unit {
+			continue
+		}
+		b.columns[target] = p.column(target, 0)
+		if f.all != nil && len(b.sources) == rows && f.all(b.columns[target], &b.counts[target]) {
+			continue
+		}
+		b.columns[target] = p.column(target, p.room)
+		for _, source := range b.sources {
+			o := f.feed(b.columns[target], int(source)-1)
+			if o == unfit {
+				return false
+			}
+			b.counts[target].count(o)
+		}
+	}
+	return true
 }
 
 func (p *parser) record(b *block, feeders []feeder, row int) {

@@ -12,7 +12,7 @@ import (
 // unitCounter is a sink that puts rows in the order of units, and so can tell at the end how many each has, for less than a table of units costs.
 type unitCounter interface {
 	CountUnits() bool
-	Units() ([]storage.Unit, error)
+	Units() ([][]storage.Unit, error)
 }
 
 // counts are the units, each with its number of rows.
@@ -32,26 +32,29 @@ func (p *pass) counted() (counts, error) {
 	if p.counter == nil {
 		return p.units.all, nil
 	}
-	list, err := p.counter.Units()
+	lists, err := p.counter.Units()
 	if err != nil {
 		return nil, err
 	}
-	for i := range list {
-		p.overflow = p.overflow || int64(list[i].Rows) > p.limit
-	}
-	if p.units.n > 0 { // of the rows that came after the file was rejected
-		for _, u := range list {
-			*p.units.at(u.Token) += u.Rows
-		}
-		return p.units.all, nil
-	}
-	return func(yield func(token.Token, uint32) bool) {
-		for i := range list {
-			if !yield(list[i].Token, list[i].Rows) {
-				return
+	all := counts(func(yield func(token.Token, uint32) bool) {
+		for _, list := range lists {
+			for i := range list {
+				if !yield(list[i].Token, list[i].Rows) {
+					return
+				}
 			}
 		}
-	}, nil
+	})
+	if p.units.n > 0 { // of the rows that came after the file was rejected
+		for unit, rows := range all {
+			*p.units.at(unit) += rows
+		}
+		all = p.units.all
+	}
+	for _, rows := range all {
+		p.overflow = p.overflow || int64(rows) > p.limit
+	}
+	return all, nil
 }
 
 // refused counts the rows of a block that the sink doesn't get any more, since the file is rejected.

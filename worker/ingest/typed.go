@@ -13,8 +13,9 @@ import (
 // feeder gives the values of one Arrow array to a column: feed as what they are, text as a CSV file would write them.
 type feeder struct {
 	feed func(c column, row int) outcome
-	text func(dst []byte, row int) []byte // nothing for NULL
-	lies func(row int) []byte             // text where it lies, to be read only; nil where text has to be made
+	text func(dst []byte, row int) []byte          // nothing for NULL
+	lies func(row int) []byte                      // text where it lies, to be read only; nil where text has to be made
+	all  func(c column, counts *ColumnReport) bool // all values to an empty column; false if it did nothing, since some need a closer look
 }
 
 // read gives text where it lies, or else in the room.
@@ -47,10 +48,12 @@ func newFeeder(kind string, a arrow.Array) (feeder, error) {
 		var room []byte // a feeder belongs to one goroutine
 		f.feed = func(c column, row int) outcome { return c.add(made.read(&room, row)) }
 	}
-	if a.NullN() == 0 {
-		return f, nil
+	all := whole(kind, a)
+	if a.NullN() > 0 {
+		f = f.where(a, func(row int) int { return row })
 	}
-	return f.where(a, func(row int) int { return row }), nil
+	f.all = all
+	return f, nil
 }
 
 // where feeds NULL where an array has it, and elsewhere the value at the place that is said.
