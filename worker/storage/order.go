@@ -49,39 +49,55 @@ func ordered(batches []arrow.RecordBatch, unit int) []place {
 		n += int(b.NumRows())
 	}
 	width := min(maxBuckets, bits.Len(uint(n/bucketPlaces)))
-	ends := make([]int, 1<<width)
-	eachKey(batches, unit, func(p place) { ends[bucket(p.key, width)]++ })
-	starts, at := make([]int, len(ends)), 0
-	for i, count := range ends {
-		starts[i] = at
-		at += count
-		ends[i] = starts[i]
-	}
-	out := make([]place, n)
-	eachKey(batches, unit, func(p place) {
-		i := bucket(p.key, width)
-		out[ends[i]] = p
-		ends[i]++
-	})
-	var work sync.WaitGroup
 	cores := runtime.GOMAXPROCS(0)
-	for core := range cores {
-		work.Go(func() {
-			var spare []place
-			for i := core; i < len(starts); i += cores {
-				spare = sortBucket(out[starts[i]:ends[i]], spare, width)
-			}
+	at := make([][]int, cores) // by core and bucket: first how many places, then where the next one goes
+	share := func(core int) (from, to int) { return len(batches) * core / cores, len(batches) * (core + 1) / cores }
+	each(cores, func(core int) {
+		at[core] = make([]int, 1<<width)
+		from, to := share(core)
+		eachKey(batches, unit, from, to, func(p place) { at[core][bucket(p.key, width)]++ })
+	})
+	starts, next := make([]int, 1<<width+1), 0
+	for i := range 1 << width {
+		starts[i] = next
+		for core := range cores { // in the order of their batches
+			at[core][i], next = next, next+at[core][i]
+		}
+	}
+	starts[1<<width] = n
+	out := make([]place, n)
+	each(cores, func(core int) {
+		from, to := share(core)
+		eachKey(batches, unit, from, to, func(p place) {
+			i := bucket(p.key, width)
+			out[at[core][i]] = p
+			at[core][i]++
 		})
+	})
+	each(cores, func(core int) {
+		var spare []place
+		for i := core; i < 1<<width; i += cores {
+			spare = sortBucket(out[starts[i]:starts[i+1]], spare, width)
+		}
+	})
+	return out
+}
+
+// each has every core do its part of some work.
+func each(cores int, do func(core int)) {
+	var work sync.WaitGroup
+	for core := range cores {
+		work.Go(func() { do(core) })
 	}
 	work.Wait()
-	return out
 }
 
 func bucket(key uint64, width int) uint64 { return key >> (64 - width) } // a shift by 64 gives 0
 
-func eachKey(batches []arrow.RecordBatch, unit int, each func(place)) {
-	for i, b := range batches {
-		column := b.Column(unit).Data()
+// eachKey gives the places of the rows in some of the batches.
+func eachKey(batches []arrow.RecordBatch, unit, from, to int, each func(place)) {
+	for i := from; i < to; i++ {
+		column := batches[i].Column(unit).Data()
 		tokens := column.Buffers()[1].Bytes()[column.Offset()*tokenBytes:]
 		for row := range column.Len() {
 			each(place{binary.BigEndian.Uint64(tokens[row*tokenBytes:]), uint32(i), uint32(row)}) //nolint:gosec // a run has fewer rows

@@ -20,8 +20,9 @@ func (w *Writer) CountUnits() bool {
 	return w.count
 }
 
-// Units gives the units of all rows so far, each once, in the order of their tokens. Rows that came are written first; none may come after.
-func (w *Writer) Units() ([]Unit, error) {
+// Units gives the units of all rows so far, each once, in the order of their tokens, as lists that follow one another. Rows that came are written first; none
+// may come after.
+func (w *Writer) Units() ([][]Unit, error) {
 	if len(w.pending) > 0 {
 		if err := w.flush(); err != nil {
 			return nil, err
@@ -67,20 +68,30 @@ func unitsOf(column arrow.Array) []Unit {
 		for at > 0 && bytes.Compare(out[at-1].Token[:], token[:]) > 0 { // units with the same first bits: there are hardly ever two
 			at--
 		}
-		if at > 0 && out[at-1].Token == token {
+		switch {
+		case at > 0 && out[at-1].Token == token:
 			out[at-1].Rows++
-		} else {
+		case at == len(out):
+			out = append(out, Unit{token, 1})
+		default:
 			out = slices.Insert(out, at, Unit{token, 1})
 		}
 	}
 	return out
 }
 
-// merged makes one list of the chains of lists.
-func merged(chains [][][]Unit) []Unit {
+// merged makes one chain of all.
+func merged(chains [][][]Unit) [][]Unit {
+	for _, chain := range chains {
+		joined(chain)
+	}
+	if len(chains) <= 1 {
+		return slices.Concat(chains...)
+	}
 	lists := make([][]Unit, len(chains))
 	for i, chain := range chains {
-		lists[i] = chained(chain)
+		lists[i] = slices.Concat(chain...)
+		clear(chain)
 	}
 	for len(lists) > 1 { // neighbours, so that no row is looked at more often than the logarithm of their number
 		var next [][]Unit
@@ -92,27 +103,18 @@ func merged(chains [][][]Unit) []Unit {
 		}
 		lists = next
 	}
-	if len(lists) == 0 {
-		return nil
-	}
-	return lists[0]
+	return lists
 }
 
-// chained joins lists of which each begins where the one before ends, perhaps with the same unit.
-func chained(chain [][]Unit) []Unit {
-	n := 0
-	for _, list := range chain {
-		n += len(list)
-	}
-	out := make([]Unit, 0, n)
-	for i, list := range chain {
-		if last := len(out) - 1; last >= 0 && out[last].Token == list[0].Token {
-			out[last].Rows += list[0].Rows
-			list = list[1:]
+// joined puts a unit that ends a list and begins the next one into the later one.
+func joined(chain [][]Unit) {
+	for i, list := range chain[:max(len(chain)-1, 0)] {
+		last, next := len(list)-1, chain[i+1]
+		if list[last].Token == next[0].Token {
+			next[0].Rows += list[last].Rows
+			chain[i] = list[:last]
 		}
-		out, chain[i] = append(out, list...), nil
 	}
-	return out
 }
 
 func merge(a, b []Unit) []Unit {
