@@ -14,6 +14,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+
+	"concordat.dev/worker/recycle"
 )
 
 func main() {
@@ -32,6 +34,7 @@ func run(ctx context.Context) error {
 	profile := flag.String("profile", "", "write a CPU profile here")
 	flag.Parse()
 	runtime.GOMAXPROCS(*threads)
+	recycle.CollectEarly() // as the worker's program does
 	dir, err := os.MkdirTemp("", "datapath")
 	if err != nil {
 		return err

@@ -16,11 +16,13 @@ import (
 	"github.com/rs/zerolog"
 
 	"concordat.dev/protocol/version"
+	"concordat.dev/worker/recycle"
 	"concordat.dev/worker/sandbox"
 	"concordat.dev/worker/server"
 )
 
 func main() {
+	recycle.CollectEarly()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:])
 	stop()
