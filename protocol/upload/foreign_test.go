@@ -1,39 +1,37 @@
-package upload_test
+package upload
 
 import (
+	"encoding/json"
+	"os"
+	"slices"
 	"strings"
 	"testing"
-
-	"concordat.dev/protocol/upload"
 )
 
-func TestForeign(t *testing.T) {
-	for start, want := range map[string]string{
-		"PK\x03\x04\x14\x00":               "workbook",
-		"\xfd7zXZ\x00\x00":                 "xz",
-		"BZh91AY":                          "bzip2",
-		"\ufeff<html><body>":               "web page",
-		"\n <!doctype html>":               "web page",
-		"sep=;\r\nid;n\r\n":                "remove that line",
-		"[{\"id\":1},":                     "one object a line",
-		"[\n  {":                           "one object a line",
-		"i\x00d\x00,\x00":                  "UTF-16",
-		"\x00i\x00d\x00,":                  "UTF-16",
-		"id,n\n1,2\n":                      "",
-		"[id],[n]\n":                       "",
-		"<id>,n\n":                         "",
-		"PAR1\x15\x04\x15":                 "",
-		"ARROW1\x00\x00\xff\xff":           "",
-		"\xff\xff\xff\xff\x10\x01\x00\x00": "",
-		"\xff\xfei\x00d\x00":               "",
-		"\x10\x00\x00\x00\x00\x00\x0a\x00": "", // an Arrow stream from before 0.15
-		"":                                 "",
-		"{\"id\":1}":                       "",
-		"\x1f\x8b\x08\x00\x00\x00\x00\x00": "",
-		"separator,n\n":                    "",
-	} {
-		if got := upload.Foreign([]byte(start)); (want == "") != (got == "") || !strings.Contains(got, want) {
-			t.Errorf("%q: %q, want %q", start, got, want)
+// TestForeignVectors reads the vectors that the upload page reads too (ui/web/src/lib/upload/foreign.test.ts): a start is text whose characters are bytes.
+func TestForeignVectors(t *testing.T) {
+	raw, err := os.ReadFile("../testdata/foreign.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors []struct{ Start, Advice string }
+	if err := json.Unmarshal(raw, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	var starts []string
+	for _, v := range vectors {
+		var start []byte
+		for _, r := range v.Start {
+			start = append(start, byte(r))
+		}
+		starts = append(starts, string(start))
+		if got := Foreign(start); got != v.Advice {
+			t.Errorf("%q: %q, want %q", start, got, v.Advice)
+		}
+	}
+	for _, f := range foreign {
+		if !slices.ContainsFunc(starts, func(s string) bool { return strings.HasPrefix(s, f.start) }) {
+			t.Errorf("no vector begins with %q", f.start)
 		}
 	}
 }

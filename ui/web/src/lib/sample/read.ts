@@ -1,5 +1,6 @@
 // The beginning of an owner's file, read in the browser: enough to tell how the file is written, to show its first rows, and to draft a
 // policy for it. As ui/sample does at the command line. Nothing of it leaves the browser.
+import { foreign, RefusedError } from "../upload/foreign";
 import type { Dialect, Format } from "../upload/statement";
 import { parseCsv } from "./csv";
 import { dateFormsOf } from "./date";
@@ -36,6 +37,8 @@ export async function readSample(file: Blob, given: Dialect = {}, names: readonl
     await unpacked(file, packed),
     packed === "" ? file.size : Number.POSITIVE_INFINITY,
   );
+  const what = foreign(bytes);
+  if (what) throw new RefusedError(`The file has no rows that are read: ${what}.`);
   const text = decode(bytes, given.encoding, whole);
   if (/^\s*\{/.test(text)) return readJson(text, given, whole);
   return readText(text, given, names, whole);

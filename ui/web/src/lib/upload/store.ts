@@ -8,6 +8,7 @@ export interface SourceFile {
   readonly name: string;
   readonly size: number;
   readonly modified: number; // ms since 1970
+  readonly start: Digest; // of its first MiB
 }
 
 export interface SentPart extends Part {

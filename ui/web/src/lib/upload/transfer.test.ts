@@ -81,6 +81,16 @@ describe("a transfer", () => {
     expect(again.parts).toEqual(whole.parts);
   });
 
+  it("sends nothing again that is there beside an earlier try", async () => {
+    const m = mesh();
+    const whole = await transfer(begun(), [new Blob([rows])], "l", m.calls, never, () => undefined);
+    const { parts } = await m.calls.status("");
+    m.calls.status = async () => ({ state: "open", parts: [...parts, { number: 1, digest: "sha256:earlier" }] });
+    m.log.length = 0;
+    await transfer(whole, [new Blob([rows])], "l", m.calls, never, () => undefined);
+    expect(m.log).toEqual([]);
+  });
+
   it("notices another file, another upload, and one that is gone", async () => {
     const m = mesh();
     const whole = await transfer(begun(), [new Blob([rows])], "l", m.calls, never, () => undefined);

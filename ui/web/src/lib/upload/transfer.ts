@@ -102,7 +102,7 @@ export async function transfer(
     if (parts.every((p) => p !== null)) return now; // it was completed, and the answer got lost: completing again gives the report
     throw new GoneError(`the upload is ${status.state}`);
   }
-  const there = new Map(status.parts.map((p) => [p.number, p.digest]));
+  const there = new Set(status.parts.map((p) => `${p.number} ${p.digest}`)); // a number may be there with several digests
   const run = new Run(now, parts, pieces, recipient, there, calls, signal, report);
   await run.all();
   return { ...now, parts: [...parts] };
@@ -131,7 +131,7 @@ class Run {
     private readonly parts: (SentPart | null)[],
     private readonly pieces: readonly Piece[],
     private readonly recipient: string,
-    private readonly there: ReadonlyMap<number, string>,
+    private readonly there: ReadonlySet<string>,
     private readonly calls: Calls,
     private readonly signal: AbortSignal,
     private readonly report: (progress: Progress) => void,
@@ -162,7 +162,7 @@ class Run {
     const { file, from, to } = this.pieces[i] as Piece;
     const known = this.parts[i];
     const piece = file.slice(from, to);
-    if (known && this.there.get(i + 1) === known.digest) {
+    if (known && this.there.has(`${i + 1} ${known.digest}`)) {
       if ((await digest(await piece.arrayBuffer())) === known.rows) {
         this.#add(to - from, true);
         return;

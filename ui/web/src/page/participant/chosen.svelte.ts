@@ -9,9 +9,11 @@ import {
   sentColumns,
   wantedColumns,
 } from "../../lib/upload/columns";
+import { refuseForeign } from "../../lib/upload/foreign";
+import { sentFiles, sourceOf } from "../../lib/upload/source";
 import type { Dialect } from "../../lib/upload/statement";
 import { partSize } from "../../lib/upload/transfer";
-import { sentFiles, type Wanted } from "./sending.svelte";
+import type { Wanted } from "./sending.svelte";
 
 /** Files that were chosen for a dataset, as far as this browser read them. */
 export class Chosen {
@@ -42,6 +44,7 @@ export class Chosen {
     const turn = ++this.#reading;
     this.fault = undefined;
     try {
+      await refuseForeign(this.files);
       const names = this.names.split("\n").filter((n) => n !== "");
       const table = await readSample(first, this.dialect, names);
       const start = new Uint8Array(await first.slice(0, 2).arrayBuffer());
@@ -101,7 +104,7 @@ export class Chosen {
     const total = this.files.reduce((n, f) => n + f.size, 0);
     const wanted: Wanted = {
       dataset,
-      files: this.files.map((f) => ({ name: f.name, size: f.size, modified: f.lastModified })),
+      files: await Promise.all(this.files.map(sourceOf)),
       partSize: partSize(total),
       format: table.format,
       dialect: table.dialect,

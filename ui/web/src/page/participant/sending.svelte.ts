@@ -7,16 +7,15 @@ import type { Digest } from "../../lib/canon";
 import type { Check } from "../../lib/check";
 import { pinnedMesh } from "../../lib/documents";
 import { verifyDocuments, verifyMesh } from "../../lib/mesh";
-import { wholeSeconds } from "../../lib/sign";
 import { Rate } from "../../lib/upload/rate";
-import type { Report, UploadStatement } from "../../lib/upload/statement";
+import { statementOf } from "../../lib/upload/source";
+import type { Report } from "../../lib/upload/statement";
 import { type UploadState, UploadStore } from "../../lib/upload/store";
-import { GoneError, type Progress, partCounts, retrying, transfer } from "../../lib/upload/transfer";
+import { GoneError, type Progress, retrying, transfer } from "../../lib/upload/transfer";
 import type { Signer } from "../../part/signer.svelte";
 import { judge, meshCalls } from "./calls";
 
 export const store = new UploadStore();
-const program = "concordat-web";
 
 export type Stage = "idle" | "sending" | "paused" | "signing" | "ingesting" | "done";
 
@@ -236,37 +235,4 @@ export class Sending {
     }
     throw judge(new TypeError("the stream ended without a report"));
   }
-}
-
-function statementOf(state: UploadState, now: string): UploadStatement {
-  if (!state.target) throw new Error("the upload was not opened");
-  const counts = partCounts(sizes(state), state.partSize);
-  return {
-    ...state.target,
-    type: "concordat.dev/upload/v1",
-    format: state.format,
-    ...(Object.keys(state.dialect).length > 0 ? { dialect: state.dialect } : {}),
-    ...(counts.length > 1 ? { files: counts } : {}),
-    columns: state.columns,
-    parts: state.parts.map((p) => {
-      if (!p) throw new Error("a part was not sent");
-      return { digest: p.digest, size: p.size, plain: p.plain };
-    }),
-    client: program,
-    issued: wholeSeconds(now),
-    report: state.report.recipient,
-    ...(state.tolerate ? { tolerate: state.tolerate } : {}),
-  };
-}
-
-/** Sizes of the files as they are sent. */
-function sizes(state: UploadState): { size: number }[] {
-  return state.files.map((f) => ({
-    size: f.size - (state.header?.skip ?? 0) + new TextEncoder().encode(state.header?.text ?? "").length,
-  }));
-}
-
-/** The files as they are sent: with another header where their columns have other names. */
-export function sentFiles(files: readonly Blob[], header: UploadState["header"]): Blob[] {
-  return header && header.skip > 0 ? files.map((f) => new Blob([header.text, f.slice(header.skip)])) : [...files];
 }
