@@ -18,6 +18,8 @@ const (
 	valuesAtOnce = 1024
 	// maxBytes is how many bytes of text a batch has at most, whose offsets are of 32 bits.
 	maxBytes = 1<<31 - 1
+	// largeBytes is up to where room for texts is doubled. Ingest lets a file ask for no more at once, so texts that fit into it must not ask for more.
+	largeBytes = 512 << 20
 )
 
 var errBytes = errors.New("a batch of rows holds more than 2 GiB of text")
@@ -82,7 +84,7 @@ func (c *bytesColumn[V]) close() { _ = c.chunk.Close() } // it only gives memory
 
 // read gives the column's next values, so many as are asked for.
 func (c *bytesColumn[V]) read(rows int) (arrow.Array, error) {
-	out := newBuilder[V](c.memory, rows, c.width, c.room+c.room/8)
+	out := newBuilder[V](c.memory, rows, c.width, spacious(c.room, c.room+c.room/8))
 	defer out.release()
 	for out.rows < rows {
 		levels, n, err := c.chunk.ReadBatchInPage(int64(min(rows-out.rows, valuesAtOnce)), c.values, c.levels, nil)
@@ -167,7 +169,7 @@ func (b *builder[V]) append(values []V) error {
 		return errBytes
 	}
 	if size > b.data.Len() {
-		b.data.Resize(max(size, min(2*b.data.Len(), maxBytes)))
+		b.data.Resize(spacious(size, 2*b.data.Len()))
 	}
 	data, ends, at := b.data.Bytes(), b.starts()[b.rows+1:], b.used
 	for i, v := range values {
@@ -176,6 +178,15 @@ func (b *builder[V]) append(values []V) error {
 	}
 	b.rows, b.used = b.rows+len(values), at
 	return nil
+}
+
+// spacious is how much room there should be for texts of a size, so much as is wished for if that is not too much.
+func spacious(size, wish int) int {
+	most := largeBytes
+	if size > most {
+		most = maxBytes
+	}
+	return max(size, min(wish, most))
 }
 
 func (b *builder[V]) fixed(values []V) error {

@@ -135,6 +135,48 @@ func TestWhatWasWritten(t *testing.T) {
 	}
 }
 
+// Texts that fit into what an allocator gives at once are read, however their room grew.
+func TestLongTexts(t *testing.T) {
+	const long, many = 17_000, 18_000 // 306 MB, which doubling reaches as 278 and 557 MB
+	b := array.NewRecordBuilder(memory.DefaultAllocator, arrow.NewSchema([]arrow.Field{{Name: "text", Type: arrow.BinaryTypes.String}}, nil))
+	defer b.Release()
+	text := strings.Repeat("x", long)
+	for range 8 {
+		b.Field(0).(*array.StringBuilder).Append(text)
+	}
+	batch := b.NewRecordBatch()
+	var out bytes.Buffer
+	w, err := pqarrow.NewFileWriter(batch.Schema(), &out, parquet.NewWriterProperties(), pqarrow.DefaultWriterProps())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range many / 8 {
+		if err := w.WriteBuffered(batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f, err := file.NewParquetReader(bytes.NewReader(out.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := columns.Open(t.Context(), f, 0, nil, many, limited{memory.DefaultAllocator, 512 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Release()
+	got, err := r.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Release()
+	if texts := got.Column(0).(*array.String); texts.Len() != many || texts.ValueLen(many-1) != long {
+		t.Errorf("%d texts", texts.Len())
+	}
+}
+
 func TestNestedColumns(t *testing.T) {
 	f := written(t, draw(rand.New(rand.NewPCG(5, 6)), 100, 0.2), 1<<20)
 	if _, err := columns.Open(t.Context(), f, 0, nil, 100, memory.DefaultAllocator); err == nil || !strings.Contains(err.Error(), `"list"`) {
@@ -188,7 +230,7 @@ func FuzzRows(f *testing.F) {
 				return
 			}
 			for group := range r.NumRowGroups() {
-				o, err := columns.Open(t.Context(), r, group, flat, int64(size%512)+1, limited{memory.DefaultAllocator})
+				o, err := columns.Open(t.Context(), r, group, flat, int64(size%512)+1, limited{memory.DefaultAllocator, 16 << 20})
 				if err != nil {
 					return
 				}
@@ -211,17 +253,21 @@ func FuzzRows(f *testing.F) {
 	})
 }
 
-type limited struct{ memory.Allocator }
+// limited gives no more than most bytes at once.
+type limited struct {
+	memory.Allocator
+	most int
+}
 
 func (l limited) Allocate(size int) []byte {
-	if size > 16<<20 {
+	if size > l.most {
 		panic("too much")
 	}
 	return l.Allocator.Allocate(size)
 }
 
 func (l limited) Reallocate(size int, old []byte) []byte {
-	if size > 16<<20 {
+	if size > l.most {
 		panic("too much")
 	}
 	return l.Allocator.Reallocate(size, old)
