@@ -1,6 +1,6 @@
 // The participant's journey against a mesh of the demo, with the pages served from each person's own machine: upload, interruption, policy,
 // two signers in two browsers, pause.
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { gunzipSync } from "node:zlib";
 import AxeBuilder from "@axe-core/playwright";
@@ -36,6 +36,16 @@ async function open(person: string): Promise<Page> {
 const go = (page: Page, name: string) =>
   page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name, exact: true }).click();
 const chooser = (page: Page, label: string) => page.getByLabel(label).and(page.locator("input"));
+/** Drops a folder on what takes files, as a person would from a file manager. */
+async function dropFolder(page: Page, on: string, path: string): Promise<void> {
+  const box = await page.getByRole("group", { name: on }).boundingBox();
+  const at = { x: (box?.x ?? 0) + 20, y: (box?.y ?? 0) + 20 };
+  const data = { items: [], files: [path], dragOperationsMask: 1 };
+  const devtools = await page.context().newCDPSession(page);
+  for (const type of ["dragEnter", "dragOver", "drop"] as const)
+    await devtools.send("Input.dispatchDragEvent", { type, ...at, data });
+  await devtools.detach();
+}
 const sign = (page: Page) => page.getByRole("dialog").getByRole("button", { name: "Sign", exact: true }).click();
 
 beforeAll(async () => {
@@ -59,7 +69,8 @@ it("uploads the laboratory's 400,000 rows, encrypted in the browser, to a report
     if (r.method() === "PUT")
       sent.push({ body: r.postDataBuffer() ?? Buffer.alloc(0), digest: r.headers()["concordat-digest"] });
   });
-  await chooser(lars, "Drop a file here, or choose it").setInputFiles(file);
+  await refusesWhatNobodyReads();
+  await chooser(lars, "Choose another file").setInputFiles(file);
   await lars.getByRole("cell", { name: "-459" }).first().waitFor();
   await lars.getByRole("button", { name: "Encrypt and upload" }).click();
   await lars.getByRole("dialog").getByText("2 encrypted parts").waitFor();
@@ -76,6 +87,18 @@ it("uploads the laboratory's 400,000 rows, encrypted in the browser, to a report
   await lars.getByText("400,123 rows of 15,666 units").waitFor();
   expect(complaints).toEqual([]);
 });
+
+async function refusesWhatNobodyReads(): Promise<void> {
+  const other = (name: string, text: string) => ({ name, mimeType: "", buffer: Buffer.from(text) });
+  await dropFolder(lars, "Drop a file here, or choose it", mesh.home);
+  await lars.getByRole("alert").getByText("is a folder").waitFor();
+  await chooser(lars, "Drop a file here, or choose it").setInputFiles(other("results.xlsx", "PK\x03\x04\x14\0"));
+  await lars.getByRole("alert").getByText("results.xlsx: it is a workbook").waitFor();
+  await chooser(lars, "Choose another file").setInputFiles(other("none.csv", ""));
+  await lars.getByRole("alert").getByText("none.csv is empty").waitFor();
+  expect(await lars.getByRole("alert").count()).toBe(1);
+  expect(await lars.getByRole("button", { name: "Encrypt and upload" }).count()).toBe(0);
+}
 
 it("goes on with an upload after a reload, and sends what is missing only", async () => {
   await go(lars, "Upload");
@@ -102,6 +125,9 @@ it("goes on with an upload after a reload, and sends what is missing only", asyn
   await again.setInputFiles(file);
   await lars.getByRole("dialog").getByText("2 encrypted parts").waitFor();
   expect(put).toEqual(["2"]);
+  const signed = JSON.parse((await lars.getByRole("dialog").locator("pre").textContent()) ?? "");
+  const plain: number[] = signed.parts.map((p: { readonly plain: number }) => p.plain);
+  expect(plain.reduce((n, bytes) => n + bytes, 0)).toBe(statSync(file).size);
   await sign(lars);
   await lars.getByText("The worker took the file as version 3").waitFor();
   await lars.unroute("**/upload/*/parts/*");

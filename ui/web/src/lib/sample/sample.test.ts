@@ -62,6 +62,8 @@ describe("reading", () => {
     await expect(readSample(blob("{}\n"))).rejects.toThrow("fields");
     await expect(readSample(blob("1,2\n"), { no_header: true }, ["a"])).rejects.toThrow("2 columns");
     await expect(readSample(new Blob([new Uint8Array([0x1f, 0x8b, 1, 2])]))).rejects.toThrow("unpacked");
+    await expect(readSample(blob("PK\x03\x04\x14"))).rejects.toThrow("it is a workbook");
+    await expect(readSample(new Blob([gzipSync('[{"id":1}]')]))).rejects.toThrow("it is one JSON list");
   });
 });
 
