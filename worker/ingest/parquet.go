@@ -68,8 +68,11 @@ type groups struct {
 
 func (p *pass) openParquet(ctx context.Context, at io.ReaderAt, size int64) (pieces, error) {
 	g := &groups{at: at, size: size, memory: bounded{recycle.New(keptBytes)}}
-	var err error
-	if g.file, err = g.reader(nil); err != nil {
+	err := checkFooter(at, size)
+	if err == nil {
+		g.file, err = g.reader(nil)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w: Parquet: %w"+damaged, ErrFormat, err)
 	}
 	if rows := g.rows(); rows > freeRows && rows/rowsAByte > size {

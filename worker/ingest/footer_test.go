@@ -1,0 +1,73 @@
+package ingest
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"math"
+	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+)
+
+// bent is a file of two columns and two row groups whose footer was changed.
+func bent(t *testing.T, change func(f *file.Reader)) []byte {
+	t.Helper()
+	schema := arrow.NewSchema([]arrow.Field{{Name: "n", Type: arrow.PrimitiveTypes.Int64}, {Name: "text", Type: arrow.BinaryTypes.String, Nullable: true}}, nil)
+	b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
+	defer b.Release()
+	b.Field(0).(*array.Int64Builder).AppendValues([]int64{1, 2, 3}, nil)
+	b.Field(1).(*array.StringBuilder).AppendValues([]string{"a", "", "c"}, []bool{true, false, true})
+	table := array.NewTableFromRecords(schema, []arrow.RecordBatch{b.NewRecordBatch()})
+	defer table.Release()
+	var out bytes.Buffer
+	if err := pqarrow.WriteTable(table, &out, 2, parquet.NewWriterProperties(), pqarrow.DefaultWriterProps()); err != nil {
+		t.Fatal(err)
+	}
+	f, err := file.NewParquetReader(bytes.NewReader(out.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(f)
+	var footer bytes.Buffer
+	if _, err := f.MetaData().WriteTo(&footer, nil); err != nil {
+		t.Fatal(err)
+	}
+	return ended(footer.Bytes())
+}
+
+func ended(footer []byte) []byte {
+	return append(binary.LittleEndian.AppendUint32(append([]byte(parquetMagic), footer...), uint32(len(footer))), parquetMagic...)
+}
+
+// TestSchemasThatLie has schemas for which arrow-go would ask for 32 GiB, which ends a process that does not have them.
+func TestSchemasThatLie(t *testing.T) {
+	for name, c := range map[string]struct {
+		file []byte
+		want error
+	}{
+		"honest":               {bent(t, func(*file.Reader) {}), nil},
+		"children":             {bent(t, func(f *file.Reader) { *f.MetaData().FileMetaData.Schema[0].NumChildren = math.MaxInt32 }), errSchema},
+		"one more":             {bent(t, func(f *file.Reader) { *f.MetaData().FileMetaData.Schema[0].NumChildren++ }), errSchema},
+		"children of a column": {bent(t, func(f *file.Reader) { n := int32(1); f.MetaData().FileMetaData.Schema[2].NumChildren = &n }), errSchema},
+		"none":                 {bent(t, func(f *file.Reader) { f.MetaData().FileMetaData.Schema = nil }), nil}, // its reader says so
+		"cut off":              {ended([]byte{0x29, 0x1c, 0x55}), errFooter},
+		"more than there are":  {ended([]byte{0x29, 0xfc, 0xff, 0xff, 0xff, 0xff, 0x0f}), errFooter},
+		"a list of bytes where row groups are expected": {ended([]byte{0x49, 0x13, 0x00, 0x00}), errFooter},
+		"the schema's number written at length":         {ended([]byte{0x09, 0x04, 0x1c, 0x55, 0xfe, 0xff, 0xff, 0xff, 0x0f, 0x00, 0x00}), errSchema},
+		"a number that is cut to the schema's":          {ended([]byte{0x09, 0x84, 0x80, 0x08, 0x1c, 0x55, 0xfe, 0xff, 0xff, 0xff, 0x0f, 0x00, 0x00}), errSchema},
+		"a schema in field 0 of another":                {ended([]byte{0x29, 0x1c, 0x55, 0x04, 0x00, 0x0c, 0x00, 0x29, 0x3c, 0x00, 0x00, 0x00, 0x00, 0x00}), errSchema},
+		"structures in structures":                      {ended(bytes.Repeat([]byte{0x1c}, 1<<20)), errFooter},
+		"no Parquet":                                    {[]byte("id,n\n"), nil},
+		"a length beyond its start":                     {[]byte("PAR1\xff\xff\xff\x00PAR1"), nil},
+	} {
+		if err := checkFooter(bytes.NewReader(c.file), int64(len(c.file))); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
