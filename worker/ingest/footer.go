@@ -5,6 +5,10 @@ import (
 	"errors"
 	"io"
 	"math"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/metadata"
 )
 
 const (
@@ -12,6 +16,8 @@ const (
 	maxSchema = 100_000
 	// maxNested is how deep structures of a Parquet footer lie in others at most; those of the format do at 7.
 	maxNested = 32
+	// pageHead is how much is read to find the header of a dictionary, which takes less than 100 bytes.
+	pageHead = 1 << 10
 	// footerTail is how long the length of a footer and the mark behind it are.
 	footerTail = 8
 )
@@ -19,6 +25,8 @@ const (
 var (
 	errSchema = errors.New("its schema claims to hold more columns than it does, or holds more than 100,000")
 	errFooter = errors.New("its footer can't be read")
+
+	errDictionary = errors.New("a dictionary claims to hold more values than it has room for")
 )
 
 // Types of Thrift's compact protocol.
@@ -34,6 +42,9 @@ const (
 	footerRoot     = 1
 	schemaList     = 0x102
 	schemaChildren = 0x10205
+	pageRoot       = 2 // of the header of a page
+	pageBytes      = 0x202
+	pageValues     = 0x20701        // of a dictionary
 	elsewhere      = math.MaxUint64 // the path of all that isn't known
 )
 
@@ -79,11 +90,47 @@ func checkFooter(at io.ReaderAt, size int64) error {
 	return nil
 }
 
-// thrift reads a footer in Thrift's compact protocol, only as far as to know where its values lie.
+// checkDictionaries looks at the dictionaries with which the columns of a row group begin: arrow-go makes room for as many values as they claim to have, whatever
+// their size is, as soon as one of the last is asked for.
+func checkDictionaries(at io.ReaderAt, group *metadata.RowGroupMetaData, leaves []int) error {
+	for _, leaf := range leaves {
+		chunk, err := group.ColumnChunk(leaf)
+		if err != nil {
+			return err
+		}
+		column := group.Schema.Column(leaf)
+		least := column.PhysicalType().ByteSize()
+		switch column.PhysicalType() {
+		case parquet.Types.ByteArray:
+			least = arrow.Int32SizeBytes // the length of each
+		case parquet.Types.FixedLenByteArray:
+			least = column.TypeLength()
+		}
+		for _, from := range []int64{chunk.DataPageOffset(), chunk.DictionaryPageOffset()} {
+			if from <= 0 {
+				continue
+			}
+			var head [pageHead]byte
+			n, err := at.ReadAt(head[:], from)
+			if err != nil && !errors.Is(err, io.EOF) {
+				return err
+			}
+			c := &thrift{rest: head[:n]}
+			c.structure(pageRoot, 0)
+			if c.values*uint64(max(least, 1)) > c.bytes { //nolint:gosec // both are positive and of 32 bits
+				return errDictionary
+			}
+		}
+	}
+	return nil
+}
+
+// thrift reads a footer, or the header of a page, in Thrift's compact protocol, only as far as to know where its values lie.
 type thrift struct {
 	rest               []byte
 	failed             bool
 	elements, children uint64 // of the schema; no more than maxSchema children are counted
+	bytes, values      uint64 // of a page that is a dictionary
 }
 
 func (c *thrift) fail() { c.rest, c.failed = nil, true }
@@ -126,11 +173,18 @@ func (c *thrift) structure(path uint64, depth int) {
 			id = int16(int32(v>>1) ^ -int32(v&1)) //nolint:gosec // as above
 		}
 		at, kind := below(path, id), head&15
-		if at == schemaChildren && kind == thriftI32 {
-			c.children = min(c.children+c.number()/2, maxSchema)
+		if kind != thriftI32 {
+			c.value(kind, at, depth+1)
 			continue
 		}
-		c.value(kind, at, depth+1)
+		switch v := uint64(uint32(c.number())) / 2; at { //nolint:gosec // a generated reader cuts it as well; below zero it is odd, and the reader says so
+		case schemaChildren:
+			c.children = min(c.children+v, maxSchema)
+		case pageBytes:
+			c.bytes = v
+		case pageValues:
+			c.values = v
+		}
 	}
 }
 

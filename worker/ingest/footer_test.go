@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -13,6 +17,8 @@ import (
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+
+	"concordat.dev/protocol/document"
 )
 
 // bent is a file of two columns and two row groups whose footer was changed.
@@ -68,6 +74,58 @@ func TestSchemasThatLie(t *testing.T) {
 	} {
 		if err := checkFooter(bytes.NewReader(c.file), int64(len(c.file))); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestDictionariesThatLie has dictionaries that claim to hold more values than they do. Of 2 billion, a value behind the last would take 48 GiB.
+func TestDictionariesThatLie(t *testing.T) {
+	const values, rows = 300, 6000
+	schema := arrow.NewSchema([]arrow.Field{{Name: "n", Type: arrow.PrimitiveTypes.Int64}, {Name: "text", Type: arrow.BinaryTypes.String}, {Name: "u", Type: &arrow.FixedSizeBinaryType{ByteWidth: 16}}}, nil)
+	b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
+	defer b.Release()
+	for i := range rows {
+		i %= values
+		b.Field(0).(*array.Int64Builder).Append(int64(i))
+		b.Field(1).(*array.StringBuilder).Append(fmt.Sprint(i))
+		b.Field(2).(*array.FixedSizeBinaryBuilder).Append(fmt.Appendf(nil, "%016d", i))
+	}
+	var out bytes.Buffer
+	w, err := pqarrow.NewFileWriter(schema, &out, parquet.NewWriterProperties(), pqarrow.DefaultWriterProps())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.Write(b.NewRecordBatch()), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	f, err := file.NewParquetReader(bytes.NewReader(out.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := document.Policy{Dataset: "o.d", Owner: "o", Unit: document.Unit{None: true}, Columns: map[string]document.Column{
+		"n": {Type: "bigint", Role: "measure"}, "text": {Type: "varchar", Role: "dimension"}, "u": {Type: "uuid", Role: "dimension"},
+	}}
+	for leaf := -1; leaf < schema.NumFields(); leaf++ {
+		raw := bytes.Clone(out.Bytes())
+		if leaf >= 0 {
+			chunk, err := f.MetaData().RowGroup(0).ColumnChunk(leaf)
+			if err != nil {
+				t.Fatal(err)
+			}
+			header := raw[chunk.DictionaryPageOffset():]
+			at := bytes.Index(header, []byte{0x4c, 0x15, 2*values&0x7f | 0x80, 2 * values >> 7})
+			copy(header[at+2:], []byte{0xfe, 0x7f}) // 8191
+		}
+		path := filepath.Join(t.TempDir(), "a.parquet")
+		if err := os.WriteFile(path, raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, report, err := All(t.Context(), Options{Policy: policy}, Path(path))
+		switch {
+		case leaf < 0 && (err != nil || report.Rows != rows):
+			t.Errorf("honest: %d rows, %v", report.Rows, err)
+		case leaf >= 0 && (!errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), errDictionary.Error())):
+			t.Errorf("%s: %v", schema.Field(leaf).Name, err)
 		}
 	}
 }

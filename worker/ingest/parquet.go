@@ -216,6 +216,9 @@ func send(ctx context.Context, out chan<- decoded, d decoded) bool {
 // decode sends the batches of one row group.
 func (g *groups) decode(ctx context.Context, group int, out chan<- decoded) error {
 	fail := func(err error) error { return fmt.Errorf("%w: Parquet: %w"+damaged, ErrFormat, err) }
+	if err := checkDictionaries(g.at, g.file.MetaData().RowGroup(group), g.leaves); err != nil {
+		return fail(err)
+	}
 	f, err := g.reader(g.file.MetaData())
 	if err != nil {
 		return fail(err)
