@@ -121,7 +121,9 @@ func (r *Rows) Next() (arrow.RecordBatch, error) {
 	for i := range columns {
 		c, ours := r.own[i]
 		if !ours {
-			columns[i], others = others[0], others[1:]
+			if columns[i], others = others[0], others[1:]; int64(columns[i].Len()) != rows { // a record may have longer ones
+				return nil, ErrLength
+			}
 			continue
 		}
 		var err error
