@@ -162,3 +162,40 @@ func TestBusy(t *testing.T) {
 		held.Release()
 	})
 }
+
+// TestAside: memory that is set aside evicts what nobody holds, and has queries wait that would need it; never more than half of all.
+func TestAside(t *testing.T) {
+	w := newWorld(t)
+	w.loader.Budget = 4 * mebibyte
+	first, err := w.acquire(t.Context(), "ada", 0, 0)
+	check(t, err)
+	first.Release()
+	back, err := w.loader.Aside(t.Context(), 1<<40)
+	check(t, err)
+	if s := w.loader.Stats(); !w.has(first.Datasets[0].Loaded) || s.Reserved-s.TableBytes != 2*mebibyte {
+		t.Errorf("%+v", s)
+	}
+	again, err := w.loader.Aside(t.Context(), mebibyte)
+	check(t, err)
+	if s := w.loader.Stats(); w.has(first.Datasets[0].Loaded) || s.Evictions != 1 || s.Reserved != 3*mebibyte {
+		t.Errorf("%+v", s)
+	}
+	answered := make(chan error, 1)
+	go func() {
+		held, err := w.acquire(t.Context(), "bob", 3*mebibyte/2, 1)
+		if err == nil {
+			held.Release()
+		}
+		answered <- err
+	}()
+	for w.loader.Stats().Admission.Queued == 0 {
+		runtime.Gosched()
+	}
+	back()
+	back()
+	check(t, <-answered)
+	again()
+	if s := w.loader.Stats(); s.Reserved != s.TableBytes || s.Admission.Admitted != 2 {
+		t.Errorf("%+v", s)
+	}
+}

@@ -55,6 +55,7 @@ type Loader struct {
 	known   map[string]engine.Size // by name: what was loaded once takes as much the next time
 	stats   Stats
 	held    int // queries
+	aside   int // pieces of other work that memory is set aside for
 }
 
 // Stats are what the loader holds, and what it did since the start.
@@ -184,7 +185,7 @@ func (l *Loader) take(h *Held, tables []table) bool {
 	}
 	over := l.stats.Reserved + more - l.Budget
 	victims, room := l.victims(over, wanted)
-	if !room && l.held > 0 {
+	if !room && l.held+l.aside > 0 {
 		return false
 	}
 	if !room { // waiting would not help: an estimate was too low

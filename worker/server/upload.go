@@ -66,6 +66,14 @@ func (s service) OpenUpload(_ context.Context, req *connect.Request[concordatv1.
 	return connect.NewResponse(&concordatv1.WorkerOpenUploadResponse{Recipient: recipient, IdentityWrap: wrap}), nil
 }
 
+// plain is how many bytes an upload holds.
+func plain(s upload.Statement) (bytes int64) {
+	for _, p := range s.Parts {
+		bytes += max(p.Plain, p.Size)
+	}
+	return bytes
+}
+
 // Ingest verifies, decrypts, parses, validates, tokenises and seals an upload. Whatever is wrong with the file or its rows is answered by the report, which
 // its owner alone can open; what is wrong with the upload, by a fault, which coordinators read. Either leaves nothing behind.
 func (s service) Ingest(ctx context.Context, req *connect.Request[concordatv1.IngestRequest]) (*connect.Response[concordatv1.IngestResponse], error) {
@@ -79,7 +87,7 @@ func (s service) Ingest(ctx context.Context, req *connect.Request[concordatv1.In
 	if err != nil {
 		return nil, connectError(fault.New(op, fault.Invalid, err))
 	}
-	done, err := s.turn(ctx, op, m.GetDataset())
+	done, err := s.turn(ctx, op, m.GetDataset(), plain(statement))
 	if err != nil {
 		return nil, err
 	}

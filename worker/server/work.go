@@ -24,8 +24,11 @@ import (
 const (
 	queriesPerThread = 2
 	defaultQueue     = 256
-	ingestsAtOnce    = 2 // each takes up to two gigabytes beside the engine
+	ingestsAtOnce    = 2
 	ingestsQueued    = 16
+	// What taking data in needs beside the engine, by the plaintext of the upload (integration/bench/datapath): columns in Arrow and what sorting and sealing them
+	// takes, of packed texts more; runs bound it (storage.Writer).
+	ingestLeast, ingestMost, ingestFactor = 64 << 20, 2 << 30, 6
 )
 
 // limits are those of the configuration, or the defaults.
@@ -112,15 +115,23 @@ func (s *Server) run(ctx context.Context, a *query.Analysis, work loader.Work, k
 	return (&query.Executor{Engine: s.engine, Noise: key}).Execute(ctx, a, held.Datasets)
 }
 
-// turn waits until another dataset may be taken in. Done ends that.
-func (s *Server) turn(ctx context.Context, op, dataset string) (done func(), err error) {
+// turn waits until another dataset, of so many bytes, may be taken in, and sets memory aside for it. Done ends that.
+func (s *Server) turn(ctx context.Context, op, dataset string, bytes int64) (done func(), err error) {
 	switch err := s.ingests.Enter(ctx, dataset, func() bool { return true }); {
 	case errors.Is(err, admission.ErrBusy):
 		return nil, connectError(fault.New(op, fault.Busy, admission.ErrBusy))
 	case err != nil:
 		return nil, connectError(fault.New(op, fault.Cancelled, err))
 	}
-	return func() { s.ingests.Leave(func() {}) }, nil
+	back, err := s.loader.Aside(ctx, min(ingestLeast+ingestFactor*bytes, ingestMost))
+	if err != nil {
+		s.ingests.Leave(func() {})
+		return nil, connectError(fault.New(op, fault.Internal, err))
+	}
+	return func() {
+		back()
+		s.ingests.Leave(func() {})
+	}, nil
 }
 
 // failed logs the cause of an incident inside and tells nothing of it.
