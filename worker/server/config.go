@@ -53,7 +53,8 @@ type Config struct {
 	// to be renewed every month.
 	Collateral string `yaml:"collateral,omitempty"`
 	// Memory is what loaded datasets and running queries may take, such as "8GB" or "512MiB"; empty: four fifths of what the machine, or
-	// the process's cgroup, has. `concordat up` divides four fifths of the machine among its workers. Memory for taking data in, up to 2 GB for each of two at once, is set aside from it, at most half each.
+	// the process's cgroup, has. `concordat up` divides four fifths of the machine among its workers. Memory for taking data in, up to 2 GB
+	// for each of two at once and at most half of all, is set aside from it.
 	Memory string `yaml:"memory,omitempty" default:"four fifths"`
 	// Queries is how many run at once; 0: two a thread.
 	Queries int `yaml:"queries,omitempty" default:"two a thread"`
