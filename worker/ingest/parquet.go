@@ -25,7 +25,7 @@ const (
 	groupsAtOnce = 3
 	// A run of the same value may claim billions of rows in a few bytes: beyond freeRows, a file may hold so many rows for each of its bytes.
 	freeRows  = 64 << 20
-	rowsAByte = 500
+	rowsAByte = 4096
 )
 
 // parquet reads the policy's columns of a Parquet file, several row groups at once. Where the file itself could not be had, that is the error,
