@@ -16,8 +16,10 @@ const (
 	maxSchema = 100_000
 	// maxNested is how deep structures of a Parquet footer lie in others at most; those of the format do at 7.
 	maxNested = 32
-	// pageHead is how much is read to find the header of a dictionary, which takes less than 100 bytes.
-	pageHead = 1 << 10
+	// pageHead is how much is read to find the header of a page, which takes less than 100 bytes but for statistics; one above maxPageHead is refused by arrow-go, too.
+	pageHead, maxPageHead = 1 << 10, 16 << 20
+	// beyondEnd is how far behind the end of a column arrow-go reads on.
+	beyondEnd = 100
 	// footerTail is how long the length of a footer and the mark behind it are.
 	footerTail = 8
 )
@@ -26,6 +28,7 @@ var (
 	errSchema = errors.New("its schema claims to hold more columns than it does, or holds more than 100,000")
 	errFooter = errors.New("its footer can't be read")
 
+	errPage       = errors.New("the header of a page can't be read")
 	errDictionary = errors.New("a dictionary claims to hold more values than it has room for")
 )
 
@@ -42,8 +45,9 @@ const (
 	footerRoot     = 1
 	schemaList     = 0x102
 	schemaChildren = 0x10205
-	pageRoot       = 2 // of the header of a page
-	pageBytes      = 0x202
+	pageRoot       = 2     // of the header of a page
+	pageBytes      = 0x202 // unpacked
+	pagePacked     = 0x203
 	pageValues     = 0x20701        // of a dictionary
 	elsewhere      = math.MaxUint64 // the path of all that isn't known
 )
@@ -90,7 +94,7 @@ func checkFooter(at io.ReaderAt, size int64) error {
 	return nil
 }
 
-// checkDictionaries looks at the dictionaries with which the columns of a row group begin: arrow-go makes room for as many values as they claim to have, whatever
+// checkDictionaries looks at the dictionaries of a row group's columns: arrow-go makes room for as many values as they claim to have, whatever
 // their size is, as soon as one of the last is asked for.
 func checkDictionaries(at io.ReaderAt, group *metadata.RowGroupMetaData, leaves []int) error {
 	for _, leaf := range leaves {
@@ -106,21 +110,45 @@ func checkDictionaries(at io.ReaderAt, group *metadata.RowGroupMetaData, leaves 
 		case parquet.Types.FixedLenByteArray:
 			least = column.TypeLength()
 		}
-		for _, from := range []int64{chunk.DataPageOffset(), chunk.DictionaryPageOffset()} {
-			if from <= 0 {
-				continue
-			}
-			var head [pageHead]byte
-			n, err := at.ReadAt(head[:], from)
-			if err != nil && !errors.Is(err, io.EOF) {
-				return err
-			}
-			c := &thrift{rest: head[:n]}
-			c.structure(pageRoot, 0)
-			if c.values*uint64(max(least, 1)) > c.bytes { //nolint:gosec // both are positive and of 32 bits
-				return errDictionary
-			}
+		from := chunk.DataPageOffset()
+		if d := chunk.DictionaryPageOffset(); d > 0 {
+			from = min(from, d)
 		}
+		if err := checkPages(at, from, from+chunk.TotalCompressedSize(), max(least, 1)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkPages goes from one page of a column to the next, and refuses a dictionary with more values than fit into it, of which each takes at least so many bytes. Readers go
+// on a little behind the end that some writers give (PARQUET-816), where pages may be another column's.
+func checkPages(at io.ReaderAt, from, end int64, least int) error {
+	room := make([]byte, pageHead)
+	for from < end+beyondEnd {
+		n, err := at.ReadAt(room[:min(int64(len(room)), end+beyondEnd-from)], max(from, 0))
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		c := &thrift{rest: room[:n]}
+		c.structure(pageRoot, 0)
+		switch {
+		case !c.failed:
+		case n == len(room) && n < maxPageHead: // statistics may be long
+			room = make([]byte, 2*len(room))
+			continue
+		case from >= end:
+			return nil
+		default:
+			return errPage
+		}
+		if from >= end {
+			least = 1
+		}
+		if c.values*uint64(least) > c.bytes { //nolint:gosec // both are positive and of 32 bits
+			return errDictionary
+		}
+		from += int64(n-len(c.rest)) + int64(c.packed) //nolint:gosec // of 32 bits
 	}
 	return nil
 }
@@ -130,7 +158,8 @@ type thrift struct {
 	rest               []byte
 	failed             bool
 	elements, children uint64 // of the schema; no more than maxSchema children are counted
-	bytes, values      uint64 // of a page that is a dictionary
+	bytes, packed      uint64 // of a page
+	values             uint64 // of a page that is a dictionary
 }
 
 func (c *thrift) fail() { c.rest, c.failed = nil, true }
@@ -182,6 +211,8 @@ func (c *thrift) structure(path uint64, depth int) {
 			c.children = min(c.children+v, maxSchema)
 		case pageBytes:
 			c.bytes = v
+		case pagePacked:
+			c.packed = v
 		case pageValues:
 			c.values = v
 		}

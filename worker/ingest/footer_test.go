@@ -129,3 +129,62 @@ func TestDictionariesThatLie(t *testing.T) {
 		}
 	}
 }
+
+// page is the header of a page and what it claims to hold: a dictionary of so many values, or a data page for none.
+func page(values, size uint64, long int) []byte {
+	i32 := func(b []byte, head byte, v uint64) []byte { return binary.AppendUvarint(append(b, head), 2*v) }
+	kind := uint64(0)
+	if values > 0 {
+		kind = 2
+	}
+	b := i32(i32(i32(nil, 0x15, kind), 0x15, size), 0x15, size)
+	if long > 0 { // a field that nobody knows, of bytes
+		b = binary.AppendUvarint(append(b, 0x18), uint64(long))
+		b = append(append(b, make([]byte, long)...), 0x3c) // and then that of a dictionary, number 7
+	} else {
+		b = append(b, 0x4c)
+	}
+	if values > 0 {
+		b = i32(i32(b, 0x15, values), 0x15, 0)
+	}
+	b = append(b, 0, 0)
+	return append(b, make([]byte, size)...)
+}
+
+// Dictionaries that come later, or whose header is long, are looked at as the first one is.
+func TestDictionariesThatComeLater(t *testing.T) {
+	for name, c := range map[string]struct {
+		pages [][]byte
+		want  error
+	}{
+		"honest":            {[][]byte{page(10, 40, 0), page(0, 100, 0), page(0, 0, 0)}, nil},
+		"first":             {[][]byte{page(11, 40, 0), page(0, 100, 0)}, errDictionary},
+		"behind data":       {[][]byte{page(0, 100, 0), page(0, 3000, 0), page(1<<30, 40, 0)}, errDictionary},
+		"long header":       {[][]byte{page(0, 5, 0), page(1<<30, 40, 5000)}, errDictionary},
+		"honest and long":   {[][]byte{page(10, 40, 5000), page(0, 5, 0)}, nil},
+		"no header":         {[][]byte{page(0, 5, 0), {0xff, 0xff}}, errPage},
+		"a page that leads": {[][]byte{page(0, 1<<10, 0)[:20]}, nil}, // to behind the end: the reader says so
+	} {
+		raw := bytes.Join(c.pages, nil)
+		if err := checkPages(bytes.NewReader(raw), 0, int64(len(raw)), 4); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+	whole := page(0, 50, 0)
+	raw := append(bytes.Clone(whole), page(1<<30, 10, 0)...)
+	if err := checkPages(bytes.NewReader(raw), 0, int64(len(whole)), 4); !errors.Is(err, errDictionary) {
+		t.Errorf("behind the end: %v", err)
+	}
+}
+
+// TestRowsThatFewBytesClaim: runs make many rows of few bytes, honestly up to some hundred million.
+func TestRowsThatFewBytesClaim(t *testing.T) {
+	for _, c := range []struct {
+		rows, size int64
+		want       error
+	}{{60_000_000, 200, nil}, {100_000_000, 181_000, nil}, {4_000_000_000, 5000, ErrFormat}, {math.MaxInt64, 1 << 40, ErrFormat}} {
+		if err := believable(c.rows, c.size); !errors.Is(err, c.want) {
+			t.Errorf("%d rows in %d bytes: %v", c.rows, c.size, err)
+		}
+	}
+}

@@ -75,8 +75,8 @@ func (p *pass) openParquet(ctx context.Context, at io.ReaderAt, size int64) (pie
 	if err != nil {
 		return nil, fmt.Errorf("%w: Parquet: %w"+damaged, ErrFormat, err)
 	}
-	if rows := g.rows(); rows > freeRows && rows/rowsAByte > size {
-		return nil, fmt.Errorf("%w: Parquet: it claims more than %d rows for each of its %d bytes; write it in an encoding without long runs", ErrFormat, rowsAByte, size)
+	if err := believable(g.rows(), size); err != nil {
+		return nil, err
 	}
 	g.file.MetaData().FileMetaData.KeyValueMetadata = nil // an Arrow schema among them would be believed unseen; Parquet's own says enough
 	r, err := pqarrow.NewFileReader(g.file, pqarrow.ArrowReadProperties{}, g.memory)
@@ -105,6 +105,14 @@ func (p *pass) openParquet(ctx context.Context, at io.ReaderAt, size int64) (pie
 	return func(yield func(piece) bool) error {
 		return g.each(ctx, p.options.Parallel, func(batch arrow.RecordBatch) bool { return p.batch(batch, g.targets, yield) })
 	}, nil
+}
+
+// believable says whether a file may hold so many rows.
+func believable(rows, size int64) error {
+	if rows > freeRows && rows/rowsAByte > size {
+		return fmt.Errorf("%w: Parquet: it claims more than %d rows for each of its %d bytes; write it in an encoding without long runs", ErrFormat, rowsAByte, size)
+	}
+	return nil
 }
 
 // rows are as many as the row groups say that they hold; columns.Rows gives no more.
