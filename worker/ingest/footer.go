@@ -102,6 +102,9 @@ func checkDictionaries(at io.ReaderAt, group *metadata.RowGroupMetaData, leaves 
 		if err != nil {
 			return err
 		}
+		if chunk.NumValues() <= 0 { // nothing of it is read, and some writers say that it lies nowhere
+			continue
+		}
 		column := group.Schema.Column(leaf)
 		least := column.PhysicalType().ByteSize()
 		switch column.PhysicalType() {

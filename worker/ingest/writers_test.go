@@ -74,3 +74,13 @@ func TestOtherWriters(t *testing.T) {
 		}
 	}
 }
+
+// TestEmptyRowGroups: the columns of a row group without rows lie nowhere, and nothing of them is looked at.
+func TestEmptyRowGroups(t *testing.T) {
+	options := ingest.Options{Policy: document.Policy{Dataset: "o.d", Owner: "o", Unit: document.Unit{None: true}, Columns: map[string]document.Column{
+		"n": {Type: "bigint", Role: "measure"}, "text": {Type: "varchar", Role: "dimension"},
+	}}}
+	if _, report, err := ingest.All(t.Context(), options, ingest.Path("testdata/empty-groups.parquet")); err != nil || report.Rows != 5 {
+		t.Errorf("%d rows, %v", report.Rows, err)
+	}
+}

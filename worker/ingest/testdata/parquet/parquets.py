@@ -40,3 +40,8 @@ db.execute("copy t to 'duckdb-v2.parquet' (format parquet, parquet_version v2, c
 texts = polars.from_arrow(table.drop_columns(["u"]))
 uuids = polars.Series("u", [None if i % 11 == 0 else str(uuid.UUID(int=i)) for i in range(ROWS)])
 texts.with_columns(uuids).write_parquet("polars.parquet", row_group_size=50, compression="lz4")
+
+# A row group without rows, whose columns lie nowhere; TestEmptyRowGroups reads it.
+with pq.ParquetWriter("../empty-groups.parquet", pa.schema([("n", pa.int64()), ("text", pa.string())])) as w:
+    for n in (3, 0, 2):
+        w.write_table(pa.table({"n": pa.array(range(n), pa.int64()), "text": pa.array(["x"] * n, pa.string())}))
